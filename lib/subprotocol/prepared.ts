@@ -1,0 +1,2 @@
+// SKELETON: the class follows.
+export interface Prepared<T> { readonly message: T }
