@@ -7,8 +7,8 @@
 export class ProtocolError extends Error {
   readonly closeCode: number
 
-  constructor (closeCode: number, message: string) {
-    super(message)
+  constructor (closeCode: number, message: string, options?: ErrorOptions) {
+    super(message, options)
     this.name = 'ProtocolError'
     this.closeCode = closeCode
   }

@@ -1,45 +1,350 @@
-import { EventEmitter } from 'node:events'
+/**
+ * The WebSocket that applications see: an EventEmitter with the interface of the WHATWG standard beside it, for the
+ * server and the client role alike. Sending is here; what arrives is the business of the Receiver.
+ */
+import { Buffer } from 'node:buffer'
 import type { Duplex } from 'node:stream'
-import type { Prepared } from '../subprotocol/prepared.ts'
+import { FST_WS_ERR_CLOSE_CODE, FST_WS_ERR_CLOSE_REASON, FST_WS_ERR_CONTROL_PAYLOAD, FST_WS_ERR_LIMIT } from '../errors.ts'
+import { isSendableCloseCode, MAX_CLOSE_REASON_BYTES } from '../protocol/close-payload.ts'
+import { CloseCode, MAX_CONTROL_PAYLOAD, Opcode } from '../protocol/constants.ts'
+import { State, type Connection } from '../protocol/connection.ts'
+import { encodeServerFrame } from '../protocol/frame-writer.ts'
+import { Prepared } from '../subprotocol/prepared.ts'
+import type { Subprotocol } from '../subprotocol/subprotocol.ts'
+import type { Transport } from '../transport/transport.ts'
+import { toBytes, type Data } from './data.ts'
+import { EventTargetEmitter } from './event-target.ts'
+import type { BinaryType, CloseInfo, Receiver, ReceiverLimits } from './receiver.ts'
+import { messageStream } from './stream.ts'
+import { MessageIterator, nextMessage } from './takers.ts'
 
-// SKELETON: signatures only, bodies follow.
-export interface SendOptions { compress?: boolean, binary?: boolean, fin?: boolean }
-export type SendCallback = (error?: Error | null) => void
-export interface CloseInfo { readonly code: number, readonly reason: string, readonly wasClean: boolean }
-/** Augment it to type `socket.data`. */
+/** How a message is sent; `binary` and `fin` are for raw routes. */
+export interface SendOptions {
+  /** Whether a negotiated permessage-deflate may compress it. */
+  compress?: boolean
+  /** As a binary message or as text, whatever the type of the data; text must be UTF-8. By default a string is text, all else binary. */
+  binary?: boolean
+  /** False: a fragment, which later sends continue (RFC 6455 §5.4). */
+  fin?: boolean
+}
+
+/** Called when the message has been handed to the operating system, or with an error when it is lost. */
+export type SendCallback = (error?: Error) => void
+
+/** `socket.data`: an empty interface to augment, as FastifyRequest is. */
 // eslint-disable-next-line @typescript-eslint/no-empty-object-type
 export interface SocketData {}
 
-export declare class WebSocket<Protocol extends string = string, Receive = unknown, Send = unknown, AnyReceive = Receive>
-  extends EventEmitter implements AsyncIterable<Receive>, AsyncDisposable {
-  readonly protocol: Protocol
+/** What is the same for all connections of a route. */
+export interface SocketLimits extends ReceiverLimits {
+  /** Unsent bytes above which `send` returns false. */
+  readonly highWaterMarkBytes: number
+  /** Unsent bytes above which a further send terminates the connection. */
+  readonly maxUnsentBytes: number
+}
+
+export interface WebSocketParts {
+  readonly connection: Connection
+  readonly transport: Transport
+  readonly receiver: Receiver
+  readonly subprotocol: Subprotocol
   readonly extensions: string
   readonly url: string
-  readonly readyState: number
-  readonly bufferedAmount: number
-  readonly writableNeedDrain: boolean
-  readonly isPaused: boolean
-  readonly data: SocketData
-  readonly closed: Promise<CloseInfo>
-  readonly signal: AbortSignal
-  binaryType: 'nodebuffer' | 'arraybuffer' | 'fragments'
-  send (message: Send | Prepared<Send>, options?: SendOptions | SendCallback, callback?: SendCallback): boolean
-  sendRaw (data: string | ArrayBufferView): boolean
-  next (options?: { signal?: AbortSignal }): Promise<Receive>
-  drained (): Promise<void>
-  stream (): Duplex
-  close (code?: number, reason?: string): void
-  terminate (): void
-  ping (data?: string | ArrayBufferView | ArrayBuffer | number): void
-  pong (data?: string | ArrayBufferView | ArrayBuffer | number): void
-  pause (): void
-  resume (): void
-  override on (event: 'message', listener: (message: Receive, isBinary: boolean) => void): this
-  override on (event: 'message', listener: (message: AnyReceive, isBinary: boolean) => void): this
-  override on (event: 'close', listener: (code: number, reason: Buffer) => void): this
-  override on (event: 'open' | 'drain', listener: () => void): this
-  override on (event: 'ping' | 'pong', listener: (payload: Buffer) => void): this
-  override on (event: 'error', listener: (error: Error) => void): this
-  [Symbol.asyncIterator] (): AsyncIterableIterator<Receive>
-  [Symbol.asyncDispose] (): Promise<void>
+  readonly limits: SocketLimits
+}
+
+const READY_STATE = { CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 } as const
+
+/**
+ * One WebSocket connection.
+ *
+ * `Receive` and `Send` are the messages of its contract, `Protocol` the subprotocol that was agreed ('' if none);
+ * `AnyReceive` is the union of what all contracts of the route receive, for listeners added before `protocol` is looked at.
+ */
+export class WebSocket<Protocol extends string = string, Receive = unknown, Send = unknown, AnyReceive = Receive>
+  extends EventTargetEmitter<AnyReceive> implements AsyncIterable<Receive>, AsyncDisposable {
+  static readonly CONNECTING = READY_STATE.CONNECTING
+  static readonly OPEN = READY_STATE.OPEN
+  static readonly CLOSING = READY_STATE.CLOSING
+  static readonly CLOSED = READY_STATE.CLOSED
+
+  readonly #connection: Connection
+  readonly #transport: Transport
+  readonly #subprotocol: Subprotocol
+  readonly #receiver: Receiver
+  readonly #limits: SocketLimits
+  readonly #extensions: string
+  readonly #url: string
+  #data: SocketData | undefined
+  #drained: Array<() => void> | undefined
+
+  /** Made by `openWebSocket` alone. @internal */
+  constructor (parts: WebSocketParts) {
+    // A promise that a listener returns is looked after: its rejection comes to the method below.
+    super({ captureRejections: true })
+    this.#connection = parts.connection
+    this.#transport = parts.transport
+    this.#subprotocol = parts.subprotocol
+    this.#limits = parts.limits
+    this.#extensions = parts.extensions
+    this.#url = parts.url
+    this.#receiver = parts.receiver
+    parts.receiver.emitter = this
+    parts.transport.onDrain = () => this.#onWritten()
+  }
+
+  get CONNECTING (): 0 { return READY_STATE.CONNECTING }
+  get OPEN (): 1 { return READY_STATE.OPEN }
+  get CLOSING (): 2 { return READY_STATE.CLOSING }
+  get CLOSED (): 3 { return READY_STATE.CLOSED }
+
+  /** `OPEN`, `CLOSING` as soon as either side has begun to close, `CLOSED` when the network connection has ended. */
+  get readyState (): 0 | 1 | 2 | 3 {
+    const { state } = this.#connection
+    return state === State.Open ? READY_STATE.OPEN : state === State.Closed ? READY_STATE.CLOSED : READY_STATE.CLOSING
+  }
+
+  /** The agreed subprotocol, '' if there is none. */
+  get protocol (): Protocol { return this.#subprotocol.name as Protocol }
+  /** The agreed extensions as in `Sec-WebSocket-Extensions`, '' if there are none. */
+  get extensions (): string { return this.#extensions }
+  get url (): string { return this.#url }
+
+  /** Bytes of messages that wait to be handed to the operating system, framing not included; what is sent after the close counts for ever. */
+  get bufferedAmount (): number { return this.#transport.unsentPayloadBytes + this.#connection.droppedBytes }
+
+  /** Whether a `send` has returned false and `drain` has not come since. */
+  get writableNeedDrain (): boolean { return this.#transport.wantsDrain }
+
+  /** What binary messages of a raw route come as; 'fragments' is an array of one Buffer. */
+  get binaryType (): BinaryType { return this.#receiver.binaryType }
+  set binaryType (type: BinaryType) {
+    if (type !== 'nodebuffer' && type !== 'arraybuffer' && type !== 'fragments') throw new TypeError("binaryType is 'nodebuffer', 'arraybuffer' or 'fragments'")
+    this.#receiver.binaryType = type
+  }
+
+  /** A place for what belongs to the connection; made when first touched. */
+  get data (): SocketData { return (this.#data ??= {}) }
+
+  /** Resolves when the connection has closed; never rejects. */
+  get closed (): Promise<CloseInfo> { return this.#receiver.closed }
+
+  /** Aborts when the connection is not open any more, with FST_WS_ERR_CLOSED as its reason. */
+  get signal (): AbortSignal { return this.#receiver.signal }
+
+  // Sending
+
+  /**
+   * Sends a message, or one made by `prepare`. False above `highWaterMarkBytes` of unsent bytes: `drain` says when to go
+   * on. Bytes are sent from where they lie: do not change them before the callback.
+   *
+   * After the close it returns false, the callback gets FST_WS_ERR_CLOSED, and nothing throws. Above `maxUnsentBytes` of
+   * what was waiting before, the connection is terminated. Throws FST_WS_ERR_DATA_TYPE for what cannot be sent, and
+   * FST_WS_ERR_INVALID_SEND with `validateSend`.
+   */
+  send (message: Send | Prepared<Send>, options?: SendOptions | SendCallback, callback?: SendCallback): boolean {
+    if (typeof options === 'function') return this.#send(message, undefined, options)
+    return this.#send(message, options, callback)
+  }
+
+  /** Sends text or binary past codec and schema. */
+  sendRaw (data: string | ArrayBufferView): boolean {
+    if (this.#connection.state === State.Open && !this.#mayBuffer()) return false
+    return this.#sendData(data, undefined) ? this.#belowMark() : false
+  }
+
+  #send (message: unknown, options: SendOptions | undefined, callback: SendCallback | undefined): boolean {
+    if (this.#connection.state !== State.Open) return this.#sendAfterClose(message, options, callback)
+    if (!this.#mayBuffer()) {
+      if (callback !== undefined) process.nextTick(callback, this.#receiver.closedError())
+      return false
+    }
+    if (message instanceof Prepared) this.#sendPrepared(message)
+    else if (this.#subprotocol.raw) this.#sendData(message as Data, options)
+    else this.#sendEncoded(this.#subprotocol.encode(message))
+    if (callback !== undefined) this.#connection.output.addCallback(callback)
+    return this.#belowMark()
+  }
+
+  #sendEncoded (encoded: string | Uint8Array): boolean {
+    return typeof encoded === 'string' ? this.#connection.sendText(encoded) : this.#connection.sendBytes(encoded, Opcode.Binary)
+  }
+
+  #sendData (data: Data, options: SendOptions | undefined): boolean {
+    const fin = options?.fin ?? true
+    if (typeof data === 'string' && options?.binary !== true) return this.#connection.sendText(data, fin)
+    const text = options?.binary === false || typeof data === 'number'
+    return this.#connection.sendBytes(toBytes(data), text ? Opcode.Text : Opcode.Binary, fin)
+  }
+
+  #sendPrepared (prepared: Prepared<unknown>): boolean {
+    const payload = prepared.payloadFor(this.#subprotocol)
+    const opcode = payload.isText ? Opcode.Text : Opcode.Binary
+    if (!this.#connection.takesWholeFrames) return this.#connection.sendBytes(payload.data, opcode)
+    return this.#connection.sendFrame(payload.frame ??= encodeServerFrame(opcode, payload.data), payload.data.length)
+  }
+
+  #sendAfterClose (message: unknown, options: SendOptions | undefined, callback: SendCallback | undefined): false {
+    try {
+      // Counted in bufferedAmount, and dropped.
+      if (message instanceof Prepared) this.#sendPrepared(message)
+      else if (this.#subprotocol.raw) this.#sendData(message as Data, options)
+      else this.#sendEncoded(this.#subprotocol.encode(message))
+    } catch {
+      // Nothing throws after the close.
+    }
+    if (callback !== undefined) process.nextTick(callback, this.#receiver.closedError())
+    return false
+  }
+
+  /** Judged by what waited before this message, so that one of any size can go to an idle peer. */
+  #mayBuffer (): boolean {
+    const { maxUnsentBytes } = this.#limits
+    if (this.#transport.unsentBytes <= maxUnsentBytes) return true
+    this.#transport.terminate()
+    this.#receiver.fault('limit', Object.assign(new FST_WS_ERR_LIMIT(`More than ${maxUnsentBytes} bytes wait for a peer that does not read them`), { closeCode: CloseCode.AbnormalClosure }))
+    return false
+  }
+
+  #belowMark (): boolean {
+    if (this.#transport.unsentBytes <= this.#limits.highWaterMarkBytes) return true
+    this.#transport.wantsDrain = true
+    return false
+  }
+
+  #onWritten (): void {
+    if (this.#transport.unsentBytes > this.#limits.highWaterMarkBytes) return
+    this.#transport.wantsDrain = false
+    this.#settleDrained()
+    this.#receiver.onDrain()
+  }
+
+  #settleDrained (): void {
+    const drained = this.#drained
+    this.#drained = undefined
+    if (drained !== undefined) for (const settle of drained) settle()
+  }
+
+  /** Resolves when `send` may go on: at once unless `writableNeedDrain`. Rejects with FST_WS_ERR_CLOSED when the connection is not open. */
+  drained (): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        if (this.#connection.state === State.Open) resolve()
+        else reject(this.#receiver.closedError())
+      }
+      if (this.#connection.state !== State.Open || !this.writableNeedDrain) return settle()
+      this.#drained ??= []
+      this.#drained.push(settle)
+      this.#receiver.onClosingOnce = () => this.#settleDrained()
+    })
+  }
+
+  // Closing
+
+  /**
+   * Starts the closing handshake; does nothing if it is under way. Throws FST_WS_ERR_CLOSE_CODE (a TypeError) for a code that
+   * an endpoint may not send, and FST_WS_ERR_CLOSE_REASON (a RangeError) for a reason above 123 bytes.
+   */
+  close (code: number = CloseCode.NormalClosure, reason: string = ''): void {
+    if (!isSendableCloseCode(code, this.#connection.role)) throw new FST_WS_ERR_CLOSE_CODE(code)
+    if (Buffer.byteLength(reason) > MAX_CLOSE_REASON_BYTES) throw new FST_WS_ERR_CLOSE_REASON()
+    this.#connection.close(code, reason)
+  }
+
+  /** Drops the connection at once, without a Close: both sides see 1006. */
+  terminate (): void {
+    this.#transport.terminate()
+  }
+
+  /** Closes with 1000 and waits for the end. */
+  async [Symbol.asyncDispose] (): Promise<void> {
+    this.close()
+    await this.closed
+  }
+
+  // Control frames
+
+  /** Sends a ping with 125 bytes at most, else FST_WS_ERR_CONTROL_PAYLOAD is thrown; after the close it does nothing. */
+  ping (data: Data = ''): void {
+    if (this.#connection.state === State.Open && this.#mayBuffer()) this.#connection.ping(controlPayload(data))
+  }
+
+  /** Sends a pong that nobody asked for (RFC 6455 §5.5.3). Pings are answered without it. */
+  pong (data: Data = ''): void {
+    if (this.#connection.state === State.Open && this.#mayBuffer()) this.#connection.pong(controlPayload(data))
+  }
+
+  // Receiving
+
+  /** Resolves with the next message. Rejects with FST_WS_ERR_CLOSED once the connection is not open and nothing waits. */
+  next (options: { signal?: AbortSignal } = {}): Promise<Receive> {
+    return nextMessage(this.#receiver, options.signal) as Promise<Receive>
+  }
+
+  /** Iterates until the connection has closed and all that had arrived is taken. `break` closes nothing. */
+  [Symbol.asyncIterator] (): AsyncIterableIterator<Receive> {
+    return new MessageIterator<Receive>(this.#receiver)
+  }
+
+  /** The connection as a Duplex: of messages on typed routes, of bytes on raw ones. */
+  stream (): Duplex {
+    return messageStream(this.#receiver, this as StreamableSocket, !this.#subprotocol.raw)
+  }
+
+  /** Whether `pause` holds back messages. */
+  get isPaused (): boolean { return this.#receiver.isPaused }
+
+  /** Stops delivering at once, and reading: no Close, pong or end is seen until `resume`. */
+  pause (): void {
+    this.#receiver.pause()
+  }
+
+  resume (): void {
+    this.#receiver.resume()
+  }
+
+  // Listeners: those of `message` take messages, which one taker may do at a time.
+
+  override on (event: 'message', listener: (message: Receive, isBinary: boolean) => unknown): this
+  override on (event: 'message', listener: (message: AnyReceive, isBinary: boolean) => unknown): this
+  override on (event: 'close', listener: (code: number, reason: Buffer) => unknown): this
+  override on (event: 'open' | 'drain', listener: () => unknown): this
+  override on (event: 'ping' | 'pong', listener: (payload: Buffer) => unknown): this
+  override on (event: 'error', listener: (error: Error) => unknown): this
+  override on (event: string | symbol, listener: (...args: any[]) => unknown): this
+  override on (event: string | symbol, listener: (...args: any[]) => unknown): this {
+    if (event !== 'message') return super.on(event, listener)
+    this.#receiver.assertFreeForListeners()
+    super.on(event, listener)
+    this.#receiver.listenerAdded()
+    return this
+  }
+
+  override addListener (event: string | symbol, listener: (...args: any[]) => unknown): this {
+    return this.on(event, listener)
+  }
+
+  override prependListener (event: string | symbol, listener: (...args: any[]) => unknown): this {
+    if (event !== 'message') return super.prependListener(event, listener)
+    this.#receiver.assertFreeForListeners()
+    super.prependListener(event, listener)
+    this.#receiver.listenerAdded()
+    return this
+  }
+
+  protected get textIsOctets (): boolean { return this.#subprotocol.raw }
+  protected get closedCleanly (): boolean { return this.#connection.wasClean }
+
+  /** Where the emitter brings the rejections of listeners' promises. @internal */
+  [Symbol.for('nodejs.rejection')] (error: unknown, event: string | symbol, ...args: unknown[]): void {
+    this.#receiver.onListenerRejection(error, event === 'message' ? args[0] : undefined)
+  }
+}
+
+type StreamableSocket = Parameters<typeof messageStream>[1]
+
+function controlPayload (data: Data): Uint8Array {
+  const payload = toBytes(data)
+  if (payload.length > MAX_CONTROL_PAYLOAD) throw new FST_WS_ERR_CONTROL_PAYLOAD()
+  return payload
 }

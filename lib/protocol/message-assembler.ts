@@ -1,0 +1,139 @@
+/**
+ * Frames to messages: fragmentation (RFC 6455 §5.4), the limit on a message's size, and UTF-8 (§8.1).
+ *
+ * A message that lies whole in one chunk goes straight through. Any other is gathered in one growing buffer,
+ * so that it costs its bytes, however many fragments they come in; its text is checked as it arrives.
+ */
+import { Buffer, isUtf8 } from 'node:buffer'
+import { CloseCode, Opcode } from './constants.ts'
+import { ProtocolError } from './errors.ts'
+import { checkUtf8, decodeUtf8 } from './utf8.ts'
+
+/** How text is handed on: decoded, or as the octets that were checked to be UTF-8. */
+export type TextAs = 'string' | 'buffer'
+
+export interface MessageSink {
+  /** A whole message. A Buffer is the receiver's to keep. */
+  onMessage (data: string | Buffer, isBinary: boolean): void
+}
+
+/** Fragments without payload that one message may hold: they cost work and bring nothing. */
+export const MAX_EMPTY_FRAGMENTS = 256
+
+/** A payload of this size is handed on as a view of the chunk (64 KiB at most, so it keeps alive four times its size); a smaller one is copied. */
+const VIEW_FROM = 16 * 1024
+
+const FIRST_CAPACITY = 128
+const NO_MESSAGE = -1
+
+export class MessageAssembler {
+  readonly #sink: MessageSink
+  readonly #maxMessageBytes: number
+  readonly #textAs: TextAs
+
+  /** Opcode of the message that is being gathered. */
+  #opcode = NO_MESSAGE
+  /** Whether the frame at hand is its last. */
+  #fin = false
+  #buffer: Buffer | undefined
+  #length = 0
+  /** Up to here the text is known to be whole code points. */
+  #checked = 0
+  #emptyFragments = 0
+
+  constructor (sink: MessageSink, maxMessageBytes: number, textAs: TextAs) {
+    this.#sink = sink
+    this.#maxMessageBytes = maxMessageBytes
+    this.#textAs = textAs
+  }
+
+  /** A data frame that lies in `buffer[start, end)`. */
+  onFrame (opcode: number, fin: boolean, buffer: Buffer, start: number, end: number): void {
+    this.#begin(opcode, fin, end - start)
+    if (fin && opcode !== Opcode.Continuation) {
+      this.#opcode = NO_MESSAGE
+      if (opcode === Opcode.Text) this.#sink.onMessage(this.#wholeText(buffer, start, end), false)
+      else this.#sink.onMessage(ownBytes(buffer, start, end), true)
+      return
+    }
+    this.#append(buffer, start, end)
+    if (fin) this.#finish()
+  }
+
+  /** The header of a data frame whose payload comes in parts. */
+  onFrameStart (opcode: number, fin: boolean, length: number): void {
+    this.#begin(opcode, fin, length)
+  }
+
+  onFramePart (buffer: Buffer, start: number, end: number, last: boolean): void {
+    this.#append(buffer, start, end)
+    if (last && this.#fin) this.#finish()
+  }
+
+  /** Judges a frame by its header (§5.4), before any of its payload is looked at. */
+  #begin (opcode: number, fin: boolean, length: number): void {
+    if (opcode === Opcode.Continuation) {
+      if (this.#opcode === NO_MESSAGE) throw new ProtocolError(CloseCode.ProtocolError, 'continuation frame without a message to continue')
+    } else {
+      if (this.#opcode !== NO_MESSAGE) throw new ProtocolError(CloseCode.ProtocolError, 'new message before the last fragment of the one before')
+      this.#opcode = opcode
+    }
+    if (length > this.#maxMessageBytes - this.#length) throw new ProtocolError(CloseCode.MessageTooBig, 'message above the limit')
+    if (length === 0 && !fin && ++this.#emptyFragments > MAX_EMPTY_FRAGMENTS) throw new ProtocolError(CloseCode.PolicyViolation, 'too many empty fragments')
+    this.#fin = fin
+  }
+
+  #append (buffer: Buffer, start: number, end: number): void {
+    const length = this.#length + end - start
+    if (this.#buffer === undefined || length > this.#buffer.length) this.#grow(length)
+    buffer.copy(this.#buffer!, this.#length, start, end)
+    this.#length = length
+    if (this.#opcode === Opcode.Text) {
+      this.#checked = checkUtf8(this.#buffer!, this.#checked, length)
+      if (this.#checked === -1) throw notUtf8()
+    }
+  }
+
+  /** Makes room for `needed` octets that are here, doubling what there is. */
+  #grow (needed: number): void {
+    const doubled = Math.max(needed, FIRST_CAPACITY, 2 * this.#length)
+    // allocUnsafeSlow: the application may keep it, which must not keep a shared pool alive. Only octets that were written are handed on.
+    const grown = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(doubled, this.#maxMessageBytes)))
+    this.#buffer?.copy(grown, 0, 0, this.#length)
+    this.#buffer = grown
+  }
+
+  #finish (): void {
+    const opcode = this.#opcode
+    const data = this.#buffer!.subarray(0, this.#length)
+    if (opcode === Opcode.Text && this.#checked !== this.#length) throw notUtf8()
+    this.#opcode = NO_MESSAGE
+    this.#buffer = undefined
+    this.#length = 0
+    this.#checked = 0
+    this.#emptyFragments = 0
+    this.#sink.onMessage(opcode === Opcode.Text && this.#textAs === 'string' ? data.toString() : data, opcode === Opcode.Binary)
+  }
+
+  #wholeText (buffer: Buffer, start: number, end: number): string | Buffer {
+    if (this.#textAs === 'string') {
+      const text = decodeUtf8(buffer, start, end)
+      if (text === undefined) throw notUtf8()
+      return text
+    }
+    const octets = ownBytes(buffer, start, end)
+    if (!isUtf8(octets)) throw notUtf8()
+    return octets
+  }
+}
+
+function ownBytes (buffer: Buffer, start: number, end: number): Buffer {
+  if (end - start >= VIEW_FROM) return buffer.subarray(start, end)
+  const own = Buffer.allocUnsafe(end - start)
+  buffer.copy(own, 0, start, end)
+  return own
+}
+
+function notUtf8 (): ProtocolError {
+  return new ProtocolError(CloseCode.InvalidFramePayloadData, 'text that is not UTF-8')
+}

@@ -1,0 +1,143 @@
+/**
+ * The bytes that one connection has to send, gathered until the transport takes them: small ones side by side
+ * in a region, large ones by reference.
+ *
+ * All connections share one region, so that an idle one owns none (0.8 KB, not 17). It is used again from its
+ * start when no range of it waits any more. A connection whose transport is blocked writes to a region of its
+ * own: what waits long must not keep the shared one.
+ */
+import { Buffer } from 'node:buffer'
+
+const SHARED_BYTES = 64 * 1024
+const FIRST_OWN_BYTES = 1024
+
+/** The largest range that a region is asked for; what is larger goes by reference. */
+export const MAX_RANGE_BYTES = 16 * 1024
+
+/** Memory from which ranges are taken in order, and which is whole again when the last of them is released. */
+class Region {
+  readonly buffer: Buffer
+  position = 0
+  ranges = 0
+
+  constructor (size: number) {
+    this.buffer = Buffer.allocUnsafeSlow(size)
+  }
+
+  release (): void {
+    if (--this.ranges === 0) this.position = 0
+  }
+}
+
+let shared = new Region(SHARED_BYTES)
+
+/** Called when what was sent is written, or lost: then with an error. */
+export type WriteCallback = (error?: Error) => void
+
+/** What the transport takes: chunks to write in order, and what to give back once they are written. */
+export class OutputBatch {
+  readonly chunks: Buffer[] = []
+  readonly regions: Region[] = []
+  byteLength = 0
+  /** Application data in it, without the framing. */
+  payloadBytes = 0
+  /** Called when the batch is written, or lost. */
+  callbacks: WriteCallback[] | undefined
+
+  /** To be called once, when nothing reads the chunks any more. */
+  release (): void {
+    for (const region of this.regions) region.release()
+    this.regions.length = 0
+    this.chunks.length = 0
+    this.byteLength = 0
+    this.payloadBytes = 0
+  }
+}
+
+export class OutputBuffer {
+  /** Set by the transport while a write is under way: what is added then may have to wait. */
+  blocked = false
+  /** Octets of all batches so far. */
+  totalBytes = 0
+
+  /** Made with the first octet and gone when taken: an idle connection has none. */
+  #batch: OutputBatch | undefined
+  /** The range being written, `region.buffer[start, end)`; not yet among the chunks. */
+  #region: Region | undefined
+  #start = 0
+  #end = 0
+  #own: Region | undefined
+
+  get byteLength (): number { return this.#batch === undefined ? 0 : this.#batch.byteLength }
+  get payloadBytes (): number { return this.#batch === undefined ? 0 : this.#batch.payloadBytes }
+
+  /** Where the range lies that `reserve` returned an offset into. */
+  get buffer (): Buffer { return this.#region!.buffer }
+
+  /** Makes room for `size` octets (`MAX_RANGE_BYTES` at most) and returns the offset in `buffer` at which to write; `commit` follows. */
+  reserve (size: number): number {
+    const region = this.#regionFor(size)
+    if (region !== this.#region || region.position !== this.#end) {
+      this.#closeRange()
+      this.#region = region
+      this.#start = this.#end = region.position
+      region.ranges++
+    }
+    return this.#end
+  }
+
+  /** Adds the first `size` octets of what was reserved, of which `payloadBytes` are application data. */
+  commit (size: number, payloadBytes: number): void {
+    this.#end += size
+    this.#region!.position = this.#end
+    this.#count(size, payloadBytes)
+  }
+
+  /** Adds these octets by reference: they must not change until the batch is released. */
+  append (chunk: Buffer, payloadBytes: number): void {
+    this.#closeRange()
+    this.#count(chunk.length, payloadBytes).chunks.push(chunk)
+  }
+
+  /** Calls back when all that was added so far is written, or lost. */
+  addCallback (callback: WriteCallback): void {
+    const batch = (this.#batch ??= new OutputBatch());
+    (batch.callbacks ??= []).push(callback)
+  }
+
+  /** Hands over what was gathered; undefined if there is nothing. */
+  take (): OutputBatch | undefined {
+    this.#closeRange()
+    const batch = this.#batch
+    this.#batch = undefined
+    this.#own = undefined
+    return batch
+  }
+
+  #count (size: number, payloadBytes: number): OutputBatch {
+    const batch = (this.#batch ??= new OutputBatch())
+    batch.byteLength += size
+    batch.payloadBytes += payloadBytes
+    this.totalBytes += size
+    return batch
+  }
+
+  #closeRange (): void {
+    const region = this.#region
+    if (region === undefined) return
+    this.#region = undefined
+    const batch = this.#batch!
+    batch.chunks.push(region.buffer.subarray(this.#start, this.#end))
+    batch.regions.push(region)
+  }
+
+  #regionFor (size: number): Region {
+    if (this.blocked) {
+      const own = this.#own
+      if (own !== undefined && own.position + size <= own.buffer.length) return own
+      return (this.#own = new Region(Math.max(size, own === undefined ? FIRST_OWN_BYTES : Math.min(2 * own.buffer.length, SHARED_BYTES))))
+    }
+    if (shared.position + size > SHARED_BYTES) shared = new Region(SHARED_BYTES)
+    return shared
+  }
+}

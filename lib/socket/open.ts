@@ -1,0 +1,62 @@
+/**
+ * The one place where connection, transport and socket are wired together.
+ */
+import type { Duplex } from 'node:stream'
+import { Connection } from '../protocol/connection.ts'
+import type { Role } from '../protocol/constants.ts'
+import type { Subprotocol } from '../subprotocol/subprotocol.ts'
+import { Transport } from '../transport/transport.ts'
+import type { FaultSink } from './faults.ts'
+import { Receiver } from './receiver.ts'
+import { WebSocket, type SocketLimits } from './websocket.ts'
+
+/** What is the same for all connections of a route. */
+export interface OpenLimits extends SocketLimits {
+  readonly maxMessageBytes: number
+  readonly closeTimeoutMs: number
+  readonly autoPong?: boolean
+}
+
+export interface OpenOptions {
+  readonly role: Role
+  readonly subprotocol: Subprotocol
+  readonly extensions: string
+  readonly url: string
+  readonly limits: OpenLimits
+  readonly faults: FaultSink
+}
+
+/** An open connection, as those see it who opened it. */
+export interface OpenConnection {
+  readonly socket: WebSocket<string, any, any>
+  readonly connection: Connection
+  readonly receiver: Receiver
+  /** Emits `open` and begins to read, with what had arrived behind the handshake; to be called on the tick after. */
+  start (head: Buffer): void
+}
+
+/** Makes a WebSocket of a stream whose opening handshake is done. Nothing is read before `start`. */
+export function openWebSocket (duplex: Duplex, options: OpenOptions): OpenConnection {
+  const { role, subprotocol, limits, faults } = options
+  const connection = new Connection({
+    role,
+    maxMessageBytes: limits.maxMessageBytes,
+    textAs: subprotocol.textAs,
+    highWaterMarkBytes: limits.highWaterMarkBytes,
+    autoPong: limits.autoPong ?? true
+  })
+  const transport = new Transport(duplex, connection, limits)
+  const receiver = new Receiver(connection, subprotocol, limits, faults)
+  connection.handler = receiver
+  transport.onError = (error) => receiver.onSocketError(error)
+  const socket = new WebSocket({ connection, transport, receiver, ...options })
+  return {
+    socket,
+    connection,
+    receiver,
+    start (head) {
+      receiver.opened()
+      transport.start(head)
+    }
+  }
+}

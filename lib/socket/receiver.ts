@@ -1,0 +1,350 @@
+/**
+ * The receiving half of a WebSocket: what the connection tells becomes messages for whoever takes them, and events.
+ *
+ * Messages are decoded and validated when they are handed over, in order. Until somebody takes them they wait in
+ * a bounded queue; only when it is full does reading pause. There is one taker at a time: `message` listeners, an
+ * iteration, calls of `next`, or a stream.
+ */
+import type { EventEmitter } from 'node:events'
+import { FST_WS_ERR_CLOSED, FST_WS_ERR_LIMIT, FST_WS_ERR_PROTOCOL, FST_WS_ERR_SOCKET, FST_WS_ERR_TAKEN } from '../errors.ts'
+import { CloseCode } from '../protocol/constants.ts'
+import { State, type Connection, type ConnectionHandler } from '../protocol/connection.ts'
+import { ProtocolError } from '../protocol/errors.ts'
+import { InvalidMessage, type Subprotocol } from '../subprotocol/subprotocol.ts'
+import type { FaultSink } from './faults.ts'
+import { MessageQueue } from './message-queue.ts'
+
+export type BinaryType = 'nodebuffer' | 'arraybuffer' | 'fragments'
+
+/** Who takes messages, other than `message` listeners; named as in errors. */
+export type Taker = 'an iteration' | 'next()' | 'a stream'
+
+export interface ReceiverLimits {
+  /** Bytes of waiting messages at which the queue is full; one message fits always. */
+  readonly queueBytes: number
+  /** What a full queue does: `pause` stops reading until it is half empty, `fail` fails the connection. */
+  readonly whenFull: 'pause' | 'fail'
+}
+
+export interface CloseInfo {
+  /** Of the peer's Close; 1005 if it had none, 1006 if none came. */
+  readonly code: number
+  readonly reason: string
+  /** Whether both Close frames have passed. */
+  readonly wasClean: boolean
+}
+
+/** What a taker gets when no message will come any more. */
+export const END = Symbol('end of messages')
+
+interface Waiter {
+  /** Whether it ends as soon as the connection is not open; else only when it has closed. */
+  readonly endsWhenClosing: boolean
+  settle (message: unknown): void
+}
+
+export class Receiver implements ConnectionHandler {
+  /** The socket, set by it; what happens is emitted there. */
+  emitter!: EventEmitter
+  binaryType: BinaryType = 'nodebuffer'
+
+  readonly #connection: Connection
+  readonly #subprotocol: Subprotocol
+  readonly #limits: ReceiverLimits
+  readonly #faults: FaultSink
+
+  #taker: Taker | undefined
+  #waiters: Waiter[] | undefined
+  #queue: MessageQueue | undefined
+  /** Paused by the application. */
+  #paused = false
+  /** The handler has settled: a queue that nobody takes from by now may be thrown away. */
+  #handlerSettled = false
+  #discarded = false
+
+  #closed: Promise<CloseInfo> | undefined
+  #resolveClosed: ((info: CloseInfo) => void) | undefined
+  #abort: AbortController | undefined
+  /** Called when the connection ceases to be open, and never again. */
+  onClosingOnce: (() => void) | undefined
+
+  constructor (connection: Connection, subprotocol: Subprotocol, limits: ReceiverLimits, faults: FaultSink) {
+    this.#connection = connection
+    this.#subprotocol = subprotocol
+    this.#limits = limits
+    this.#faults = faults
+  }
+
+  get isPaused (): boolean { return this.#paused }
+
+  get closed (): Promise<CloseInfo> {
+    return (this.#closed ??= this.#connection.state === State.Closed
+      ? Promise.resolve(this.#closeInfo())
+      : new Promise((resolve) => { this.#resolveClosed = resolve }))
+  }
+
+  get signal (): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController()
+      if (this.#connection.state !== State.Open) this.#abort.abort(this.closedError())
+    }
+    return this.#abort.signal
+  }
+
+  closedError (): Error {
+    const { closeCode, sentCloseCode, closeReason } = this.#connection
+    // Our own code is all that is known until the peer has answered.
+    const code = closeCode === CloseCode.AbnormalClosure ? sentCloseCode : closeCode
+    return Object.assign(new FST_WS_ERR_CLOSED(code), { closeCode: code, reason: closeReason })
+  }
+
+  /** To be called before the first byte is read. */
+  opened (): void {
+    if (this.#connection.state === State.Open) this.#emit('open')
+  }
+
+  handlerSettled (): void {
+    this.#handlerSettled = true
+    this.#discardIfAbandoned()
+  }
+
+  pause (): void {
+    this.#paused = true
+    this.#connection.pause()
+  }
+
+  resume (): void {
+    if (!this.#paused) return
+    this.#paused = false
+    if (!this.#isFull()) this.#connection.resume()
+    this.#handOutLater()
+  }
+
+  // Takers
+
+  /** Throws if messages go elsewhere; to be called before a `message` listener is added. */
+  assertFreeForListeners (): void {
+    if (this.#taker !== undefined) throw new FST_WS_ERR_TAKEN(this.#taker)
+  }
+
+  /** A `message` listener was added: what waits is for it, on the next tick. */
+  listenerAdded (): void {
+    this.#handOutLater()
+  }
+
+  acquire (taker: Taker): void {
+    if (this.#taker !== undefined && this.#taker !== taker) throw new FST_WS_ERR_TAKEN(this.#taker)
+    if (taker !== 'next()' && this.#taker === taker) throw new FST_WS_ERR_TAKEN(taker)
+    if (this.emitter.listenerCount('message') > 0) throw new FST_WS_ERR_TAKEN('message listeners')
+    this.#taker = taker
+  }
+
+  release (): void {
+    this.#taker = undefined
+    this.#handOutLater()
+    this.#discardIfAbandoned()
+  }
+
+  /** A call of `next` is settled; the last of them gives the place free. */
+  releaseNext (): void {
+    if (this.#waiters === undefined || this.#waiters.length === 0) this.release()
+  }
+
+  /** The next message for the taker, now or when it comes: `settle` gets it, or END. */
+  take (waiter: Waiter): void {
+    const message = this.#waiters === undefined || this.#waiters.length === 0 ? this.#shift() : END
+    if (message !== END) waiter.settle(message)
+    else if (this.#isOver(waiter)) waiter.settle(END)
+    else (this.#waiters ??= []).push(waiter)
+  }
+
+  /** Whether the waiter was still waiting. */
+  forget (waiter: Waiter): boolean {
+    const index = this.#waiters?.indexOf(waiter) ?? -1
+    if (index !== -1) this.#waiters!.splice(index, 1)
+    return index !== -1
+  }
+
+  /** A message as iteration, `next` and `stream` show it: text of a raw connection is a string to them. */
+  shownToTaker (message: unknown, isBinary: boolean): unknown {
+    return this.#subprotocol.raw && !isBinary ? (message as Buffer).toString() : message
+  }
+
+  // What the connection tells
+
+  onMessage (data: string | Buffer, isBinary: boolean): void {
+    if (this.#queue === undefined || this.#queue.length === 0) {
+      if (this.#waiters !== undefined && this.#waiters.length > 0) {
+        const message = this.#decode(data, isBinary)
+        if (message !== END) this.#waiters.shift()!.settle(this.shownToTaker(message, isBinary))
+        return
+      }
+      if (this.emitter.listenerCount('message') > 0) return this.#deliver(data, isBinary)
+    }
+    (this.#queue ??= new MessageQueue()).push(data, isBinary)
+    if (this.#isFull()) this.#onFull()
+  }
+
+  onPing (payload: Buffer): void { this.#emit('ping', payload) }
+  onPong (payload: Buffer): void { this.#emit('pong', payload) }
+  onDrain (): void { this.#emit('drain') }
+
+  onClosing (): void {
+    // What had arrived is still to be had, whoever had paused.
+    this.#paused = false
+    this.#handOutLater()
+    this.#abort?.abort(this.closedError())
+    this.onClosingOnce?.()
+    this.onClosingOnce = undefined
+    this.#endWaiters()
+  }
+
+  onError (error: ProtocolError): void {
+    const kind = error.closeCode === CloseCode.MessageTooBig || error.closeCode === CloseCode.PolicyViolation ? 'limit' : 'protocol'
+    const Coded = kind === 'limit' ? FST_WS_ERR_LIMIT : FST_WS_ERR_PROTOCOL
+    this.fault(kind, Object.assign(new Coded(error.message), { closeCode: error.closeCode, cause: error.cause }))
+  }
+
+  onSocketError (error: Error): void {
+    if (this.#connection.state === State.Closed) return
+    this.fault('socket', Object.assign(new FST_WS_ERR_SOCKET(error.message), { cause: error }))
+  }
+
+  onClose (code: number, reason: string): void {
+    this.#endWaiters()
+    this.#resolveClosed?.(this.#closeInfo())
+    this.#emit('close', code, Buffer.from(reason))
+    this.#faults.onClosed()
+  }
+
+  /** A promise that a listener returned was rejected. */
+  onListenerRejection (error: unknown, message: unknown): void {
+    this.#faults.onFault('listener', error, message)
+  }
+
+  /** Reports a fault of the connection; `error` is emitted for those who listen, and for nobody else. */
+  fault (kind: 'protocol' | 'limit' | 'socket', error: Error): void {
+    if (this.emitter.listenerCount('error') > 0) this.#emit('error', error)
+    this.#faults.onFault(kind, error, undefined)
+  }
+
+  #closeInfo (): CloseInfo {
+    const { closeCode, closeReason, wasClean } = this.#connection
+    return { code: closeCode, reason: closeReason, wasClean }
+  }
+
+  /** Calls listeners: what they throw is theirs, and goes to the fault sink. */
+  #emit (event: string, ...args: unknown[]): void {
+    try {
+      this.emitter.emit(event, ...args)
+    } catch (error) {
+      this.#faults.onFault('listener', error, undefined)
+    }
+  }
+
+  #deliver (data: string | Buffer, isBinary: boolean): void {
+    const message = this.#decode(data, isBinary)
+    if (message === END) return
+    try {
+      this.emitter.emit('message', message, isBinary)
+    } catch (error) {
+      this.#faults.onFault('listener', error, message)
+    }
+  }
+
+  /** The message, or END if it is not valid: then it goes to the fault sink in its place. */
+  #decode (data: string | Buffer, isBinary: boolean): unknown {
+    try {
+      const message = this.#subprotocol.decode(data, isBinary)
+      return isBinary && this.binaryType !== 'nodebuffer' && this.#subprotocol.raw ? convert(message as Buffer, this.binaryType) : message
+    } catch (error) {
+      if (error instanceof InvalidMessage) this.#faults.onInvalidMessage(error)
+      else this.#faults.onFault('handler', error, undefined)
+      return END
+    }
+  }
+
+  /** The first message that waits and is valid, as a taker sees it; END if there is none. */
+  #shift (): unknown {
+    const queue = this.#queue
+    while (!this.#paused && queue !== undefined && queue.length > 0) {
+      const { data, isBinary } = queue
+      queue.shift()
+      this.#resumeIfRoom()
+      const message = this.#decode(data, isBinary)
+      if (message !== END) return this.shownToTaker(message, isBinary)
+    }
+    return END
+  }
+
+  #handOutLater (): void {
+    if (this.#queue !== undefined && this.#queue.length > 0) process.nextTick(Receiver.#handOut, this)
+  }
+
+  /** What waits goes to those who wait, or to the listeners, as long as there are any. */
+  static #handOut (receiver: Receiver): void {
+    const queue = receiver.#queue!
+    const waiters = receiver.#waiters
+    while (waiters !== undefined && waiters.length > 0) {
+      const message = receiver.#shift()
+      if (message === END) return
+      waiters.shift()!.settle(message)
+    }
+    while (queue.length > 0 && !receiver.#paused && receiver.#taker === undefined && receiver.emitter.listenerCount('message') > 0) {
+      const { data, isBinary } = queue
+      queue.shift()
+      receiver.#deliver(data, isBinary)
+    }
+    receiver.#resumeIfRoom()
+  }
+
+  #isFull (): boolean {
+    return this.#queue !== undefined && this.#queue.bytes >= this.#limits.queueBytes
+  }
+
+  #onFull (): void {
+    if (this.#limits.whenFull === 'fail') {
+      this.#connection.fail(new ProtocolError(CloseCode.PolicyViolation, 'too many messages that nobody takes'))
+    } else {
+      this.#connection.pause()
+      this.#discardIfAbandoned()
+    }
+  }
+
+  #resumeIfRoom (): void {
+    // Half empty: not a pause and a resume for each message.
+    if (!this.#paused && !this.#connection.reading && this.#queue!.bytes <= this.#limits.queueBytes / 2) this.#connection.resume()
+  }
+
+  /** A route that only sends lives on, although its peer fills a queue that nobody will ever take from. */
+  #discardIfAbandoned (): void {
+    if (!this.#handlerSettled || !this.#isFull() || this.#taker !== undefined || this.emitter.listenerCount('message') > 0) return
+    const count = this.#queue!.length
+    this.#queue!.clear()
+    this.#resumeIfRoom()
+    if (this.#discarded) return
+    this.#discarded = true
+    this.#faults.onMessagesDiscarded(count)
+  }
+
+  #isOver (waiter: Waiter): boolean {
+    const { state } = this.#connection
+    return state === State.Closed || (waiter.endsWhenClosing && state !== State.Open)
+  }
+
+  /** Nothing comes any more: those who wait hear of it, once there is nothing in the queue for them. */
+  #endWaiters (): void {
+    const waiters = this.#waiters
+    if (waiters === undefined || waiters.length === 0) return
+    if (this.#queue !== undefined && this.#queue.length > 0) Receiver.#handOut(this)
+    for (const waiter of waiters.splice(0)) {
+      if (this.#isOver(waiter)) waiter.settle(END)
+      else waiters.push(waiter)
+    }
+  }
+}
+
+function convert (data: Buffer, binaryType: BinaryType): unknown {
+  if (binaryType === 'fragments') return [data]
+  return data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength)
+}

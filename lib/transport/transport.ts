@@ -1,0 +1,215 @@
+/**
+ * Drives a Connection over a Duplex: one read is one turn and one write; what is sent outside a read leaves in
+ * one write at the next tick. It does what the connection wants (output, reading, more, shutdown), and nothing else.
+ *
+ * One write is under way at a time: while the peer is slow, what is sent meanwhile gathers in the output, where
+ * it costs its bytes, instead of one request each in the stream's queue.
+ */
+import { Buffer } from 'node:buffer'
+import type { Duplex } from 'node:stream'
+import { State, type Connection } from '../protocol/connection.ts'
+import type { OutputBatch } from '../protocol/output-buffer.ts'
+import { writesAtOnce } from './tcp.ts'
+
+export interface TransportOptions {
+  /** From the end of Open to the destruction of the socket, whatever the peer does. */
+  readonly closeTimeoutMs: number
+}
+
+const NOTHING = Buffer.alloc(0)
+
+export class Transport {
+  readonly connection: Connection
+  /** Called with the error of the stream, at most once, before the connection is told that it is closed. */
+  onError: (error: Error) => void = noop
+  /** Called, while `wantsDrain` is set, after a batch has left. */
+  onDrain: () => void = noop
+  wantsDrain = false
+
+  readonly #duplex: Duplex
+  readonly #closeTimeoutMs: number
+  /** Whether a write that the kernel took leaves nothing behind in the stream. */
+  readonly #writesAtOnce: boolean
+
+  #inTurn = false
+  #turnScheduled = false
+  #continueScheduled = false
+  #reading = true
+  #ended = false
+  #closeTimer: NodeJS.Timeout | undefined
+  /** The batch that is being written. */
+  #inFlight: OutputBatch | undefined
+  #onWritten: ((error?: Error | null) => void) | undefined
+
+  constructor (duplex: Duplex, connection: Connection, options: TransportOptions) {
+    this.connection = connection
+    this.#duplex = duplex
+    this.#closeTimeoutMs = options.closeTimeoutMs
+    this.#writesAtOnce = writesAtOnce(duplex)
+    connection.onWake = () => this.#wake()
+    duplex.on('error', (error) => this.onError(error))
+    duplex.on('close', () => this.#closed())
+  }
+
+  /** Octets that wait for the peer, framing included. */
+  get unsentBytes (): number {
+    return this.connection.output.byteLength + (this.#inFlight === undefined ? 0 : this.#inFlight.byteLength)
+  }
+
+  /** Octets of application data among them. */
+  get unsentPayloadBytes (): number {
+    return this.connection.output.payloadBytes + (this.#inFlight === undefined ? 0 : this.#inFlight.payloadBytes)
+  }
+
+  /** Begins to read; `head` is what had arrived behind the opening handshake. */
+  start (head: Buffer): void {
+    const duplex = this.#duplex
+    duplex.on('data', (chunk: Buffer) => this.#receive(chunk))
+    duplex.on('end', () => this.#receiveEof())
+    if (duplex.destroyed) return this.#closed()
+    if (head.length > 0) this.#receive(head)
+    // A stream that was paused before it had a data listener stays so.
+    if (this.#reading) duplex.resume()
+  }
+
+  /** Drops everything at once; the peer sees a lost connection. */
+  terminate (): void {
+    this.connection.abort()
+    this.#duplex.destroy()
+  }
+
+  #receive (chunk: Buffer): void {
+    this.#inTurn = true
+    this.connection.receive(chunk)
+    this.#inTurn = false
+    this.#endTurn()
+  }
+
+  static #continue (transport: Transport): void {
+    transport.#continueScheduled = false
+    transport.#inTurn = true
+    transport.connection.continue()
+    transport.#inTurn = false
+    transport.#endTurn()
+  }
+
+  #receiveEof (): void {
+    this.#inTurn = true
+    this.connection.receiveEof()
+    this.#inTurn = false
+    this.#endTurn()
+  }
+
+  #wake (): void {
+    if (this.#inTurn || this.#turnScheduled) return
+    this.#turnScheduled = true
+    process.nextTick(Transport.#endScheduledTurn, this)
+  }
+
+  static #endScheduledTurn (transport: Transport): void {
+    transport.#turnScheduled = false
+    transport.#endTurn()
+  }
+
+  /** Does what the connection wants, after all that one turn brought. */
+  #endTurn (): void {
+    const { connection } = this
+    if (connection.output.byteLength > 0 && this.#inFlight === undefined) this.#write()
+
+    const reading = connection.reading && !connection.more
+    if (reading !== this.#reading) {
+      this.#reading = reading
+      if (reading) this.#duplex.resume()
+      else this.#duplex.pause()
+    }
+    if (connection.more && !this.#continueScheduled) {
+      this.#continueScheduled = true
+      setImmediate(Transport.#continue, this)
+    }
+    if (connection.state !== State.Open) this.#shutdown()
+  }
+
+  #shutdown (): void {
+    const duplex = this.#duplex
+    if (duplex.destroyed) return
+    // §7.1.1: the closing handshake may take its time, but not for ever.
+    this.#closeTimer ??= setTimeout(destroy, this.#closeTimeoutMs, duplex)
+    const { shutdown, output } = this.connection
+    if (shutdown === 'destroy') {
+      duplex.destroy()
+    } else if (shutdown === 'end' && !this.#ended && output.byteLength === 0) {
+      this.#ended = true
+      duplex.end()
+    }
+  }
+
+  #write (): void {
+    const duplex = this.#duplex
+    const { output } = this.connection
+    const batch = output.take()!
+    if (duplex.destroyed || this.#ended) return settle(batch, new Error('the connection is closed'))
+
+    this.#inFlight = batch
+    output.blocked = true
+    const { chunks } = batch
+    if (this.#writesAtOnce) {
+      writeAll(duplex, chunks)
+      if (duplex.writableLength === 0) return this.#written()
+      // The kernel did not take it all. An empty write calls back when everything before it has left.
+      duplex.write(NOTHING, this.#writtenCallback())
+    } else {
+      writeAll(duplex, chunks, this.#writtenCallback())
+    }
+  }
+
+  #writtenCallback (): (error?: Error | null) => void {
+    return (this.#onWritten ??= (error) => {
+      if (this.#inFlight === undefined) return
+      this.#written(error ?? undefined)
+      // What gathered meanwhile goes out now.
+      if (!this.#inTurn) this.#endTurn()
+    })
+  }
+
+  #written (error?: Error): void {
+    const batch = this.#inFlight!
+    this.#inFlight = undefined
+    this.connection.output.blocked = false
+    settle(batch, error)
+    if (error !== undefined) return
+    this.connection.outputDrained()
+    if (this.wantsDrain) this.onDrain()
+  }
+
+  #closed (): void {
+    clearTimeout(this.#closeTimer)
+    this.connection.transportClosed()
+    // What was not written never will be.
+    const lost = new Error('the connection was lost before this was sent')
+    if (this.#inFlight !== undefined) this.#written(lost)
+    const rest = this.connection.output.take()
+    if (rest !== undefined) settle(rest, lost)
+  }
+}
+
+function destroy (duplex: Duplex): void { duplex.destroy() }
+function noop (): void {}
+
+function writeAll (duplex: Duplex, chunks: readonly Buffer[], callback?: (error?: Error | null) => void): void {
+  if (chunks.length === 1) {
+    duplex.write(chunks[0]!, callback)
+    return
+  }
+  duplex.cork()
+  for (let i = 0; i < chunks.length - 1; i++) duplex.write(chunks[i]!)
+  duplex.write(chunks.at(-1)!, callback)
+  duplex.uncork()
+}
+
+/** Gives back what a batch holds, and calls back on the next tick: never within `send`. */
+function settle (batch: OutputBatch, error?: Error): void {
+  const { callbacks } = batch
+  batch.release()
+  if (callbacks === undefined) return
+  for (const callback of callbacks) process.nextTick(callback, error)
+}
