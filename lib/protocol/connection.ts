@@ -30,7 +30,7 @@ export const State = {
   Closed: 4
 } as const
 
-export type State = typeof State[keyof typeof State]
+type ConnectionState = typeof State[keyof typeof State]
 
 /** What the transport shall do with its writing side: nothing, end it after the output, or drop everything at once. */
 export type Shutdown = 'none' | 'end' | 'destroy'
@@ -73,7 +73,7 @@ export class Connection implements FrameSink, MessageSink {
   /** Called when one of the four facts below has changed outside `receive` and `continue`. */
   onWake: () => void = noop
 
-  state: State = State.Open
+  state: ConnectionState = State.Open
   /** False while nothing shall be read. */
   reading = true
   /** Input was kept back: `continue` wants to be called when the event loop has had its turn. */
@@ -339,7 +339,7 @@ export class Connection implements FrameSink, MessageSink {
   }
 
   /** Sends the Close and tells that the connection is not open any more. */
-  #leaveOpen (state: State, code: number, reason: string): void {
+  #leaveOpen (state: ConnectionState, code: number, reason: string): void {
     this.state = state
     // Nothing is delivered any more, so nothing has a reason to hold up what comes: the peer's Close is in it.
     this.reading = true

@@ -267,7 +267,8 @@ export class Receiver implements ConnectionHandler {
   /** The first message that waits and is valid, as a taker sees it; END if there is none. */
   #shift (): unknown {
     const queue = this.#queue
-    while (!this.#paused && queue !== undefined && queue.length > 0) {
+    if (queue === undefined) return END
+    while (!this.#paused && queue.length > 0) {
       const { data, isBinary } = queue
       queue.shift()
       this.#resumeIfRoom()
@@ -284,8 +285,8 @@ export class Receiver implements ConnectionHandler {
   /** What waits goes to those who wait, or to the listeners, as long as there are any. */
   static #handOut (receiver: Receiver): void {
     const queue = receiver.#queue!
-    const waiters = receiver.#waiters
-    while (waiters !== undefined && waiters.length > 0) {
+    const waiters = (receiver.#waiters ??= [])
+    while (waiters.length > 0) {
       const message = receiver.#shift()
       if (message === END) return
       waiters.shift()!.settle(message)

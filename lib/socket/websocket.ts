@@ -32,7 +32,6 @@ export interface SendOptions {
 export type SendCallback = (error?: Error) => void
 
 /** `socket.data`: an empty interface to augment, as FastifyRequest is. */
-// eslint-disable-next-line @typescript-eslint/no-empty-object-type
 export interface SocketData {}
 
 /** What is the same for all connections of a route. */
@@ -181,7 +180,8 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, Send
     const payload = prepared.payloadFor(this.#subprotocol)
     const opcode = payload.isText ? Opcode.Text : Opcode.Binary
     if (!this.#connection.takesWholeFrames) return this.#connection.sendBytes(payload.data, opcode)
-    return this.#connection.sendFrame(payload.frame ??= encodeServerFrame(opcode, payload.data), payload.data.length)
+    payload.frame ??= encodeServerFrame(opcode, payload.data)
+    return this.#connection.sendFrame(payload.frame, payload.data.length)
   }
 
   #sendAfterClose (message: unknown, options: SendOptions | undefined, callback: SendCallback | undefined): false {

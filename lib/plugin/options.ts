@@ -1,0 +1,145 @@
+/**
+ * Options of the plugin and of its routes: checked, defaults filled in, frozen. A wrong one throws where it is given,
+ * with its name and what is allowed.
+ */
+import { constants } from 'node:buffer'
+import type { FastifyInstance } from 'fastify'
+import type { DuplexOptions, RouteWebSocketOptions } from '../../types/options.ts'
+import { FST_WS_ERR_FOREIGN_OPTION, FST_WS_ERR_INVALID_OPTION } from '../errors.ts'
+
+/** The options of a route, complete. */
+export interface ResolvedOptions {
+  readonly maxMessageBytes: number
+  readonly maxUnsentBytes: number
+  readonly highWaterMarkBytes: number
+  readonly origin: NonNullable<DuplexOptions['origin']>
+  readonly handshakeTimeoutMs: number
+  readonly closeTimeoutMs: number
+  readonly validateSend: boolean
+  readonly ajv: DuplexOptions['ajv']
+  readonly schemaErrorFormatter: DuplexOptions['schemaErrorFormatter']
+  readonly validatorCompiler: DuplexOptions['validatorCompiler']
+  readonly onInvalidMessage: RouteWebSocketOptions<any>['onInvalidMessage']
+  readonly errorHandler: RouteWebSocketOptions<any>['errorHandler']
+  readonly selectSubprotocol: RouteWebSocketOptions<any>['selectSubprotocol']
+}
+
+const MIB = 1024 * 1024
+const KIB = 1024
+
+/** A message is one string or Buffer. */
+const MOST_MESSAGE_BYTES = constants.MAX_STRING_LENGTH
+/** What must fit between the largest message and the limit of what may wait: frames, and the messages before it. */
+const UNSENT_MARGIN_BYTES = 64 * KIB
+const MOST_MS = 2 ** 31 - 1
+
+/** Options of Fastify's own `register`, which it hands on to the plugin. */
+const REGISTER_OPTIONS = ['prefix', 'logLevel', 'logSerializers']
+const PLUGIN_ONLY = ['ajv']
+
+/** What other libraries call it, and what to use here. */
+const FOREIGN_OPTIONS = new Map([
+  ['maxPayload', "use 'maxMessageBytes'"],
+  ['perMessageDeflate', 'permessage-deflate is not part of this version'],
+  ['handleProtocols', "use 'selectSubprotocol', or the route option 'subprotocols'"],
+  ['verifyClient', "use Fastify's hooks, which run before the upgrade, and 'origin'"],
+  ['options', 'the options stand in the plugin options themselves'],
+  ['clientTracking', "use 'app.websockets'"],
+  ['backpressure', "use 'highWaterMarkBytes' and 'maxUnsentBytes'"]
+])
+
+type Check = (value: any) => boolean
+
+interface Rule {
+  readonly allowed: string
+  readonly check: Check
+}
+
+const milliseconds: Rule = { allowed: `a whole number of milliseconds from 1 to ${MOST_MS}`, check: between(1, MOST_MS) }
+const aFunction: Rule = { allowed: 'a function', check: (value) => typeof value === 'function' }
+
+const RULES: Readonly<Record<string, Rule>> = {
+  maxMessageBytes: { allowed: `a whole number of bytes from 0 to ${MOST_MESSAGE_BYTES}`, check: between(0, MOST_MESSAGE_BYTES) },
+  maxUnsentBytes: { allowed: 'a whole number of bytes, at least maxMessageBytes + 64 KiB', check: between(0, Number.MAX_SAFE_INTEGER) },
+  highWaterMarkBytes: { allowed: 'a whole number of bytes, at least 1', check: between(1, Number.MAX_SAFE_INTEGER) },
+  origin: { allowed: "'same-origin', true, a list of origins such as 'https://example.com', or a function", check: isOriginOption },
+  handshakeTimeoutMs: milliseconds,
+  closeTimeoutMs: milliseconds,
+  validateSend: { allowed: 'a boolean', check: (value) => typeof value === 'boolean' },
+  ajv: { allowed: 'an object { customOptions, plugins }, as the option of Fastify', check: (value) => typeof value === 'object' && value !== null },
+  schemaErrorFormatter: aFunction,
+  validatorCompiler: aFunction,
+  onInvalidMessage: aFunction,
+  errorHandler: aFunction,
+  selectSubprotocol: aFunction
+}
+
+/** Resolves what was given at `register`, above what an outer scope has given. Throws FST_WS_ERR_INVALID_OPTION or FST_WS_ERR_FOREIGN_OPTION. */
+export function resolvePluginOptions (instance: FastifyInstance, outer: ResolvedOptions | undefined, given: DuplexOptions): ResolvedOptions {
+  checkEach(given, [...Object.keys(RULES), ...REGISTER_OPTIONS])
+  return complete(instance, outer, given)
+}
+
+/** Resolves a route's `websocketOptions` above those of its scope. */
+export function resolveRouteOptions (instance: FastifyInstance, scope: ResolvedOptions, given: RouteWebSocketOptions<any> | undefined): ResolvedOptions {
+  if (given === undefined) return scope
+  if (typeof given !== 'object' || given === null) throw new FST_WS_ERR_INVALID_OPTION('websocketOptions', 'an object')
+  checkEach(given, Object.keys(RULES).filter((name) => !PLUGIN_ONLY.includes(name)))
+  return complete(instance, scope, given)
+}
+
+function checkEach (given: object, known: readonly string[]): void {
+  for (const [name, value] of Object.entries(given)) {
+    const foreign = FOREIGN_OPTIONS.get(name)
+    if (foreign !== undefined) throw new FST_WS_ERR_FOREIGN_OPTION(name, foreign)
+    if (!known.includes(name)) throw new FST_WS_ERR_INVALID_OPTION(name, `left out; the options are ${known.join(', ')}`)
+    const rule = RULES[name]
+    if (rule !== undefined && value !== undefined && !rule.check(value)) throw new FST_WS_ERR_INVALID_OPTION(name, rule.allowed)
+  }
+}
+
+function complete (instance: FastifyInstance, outer: Partial<ResolvedOptions> = {}, given: DuplexOptions): ResolvedOptions {
+  const maxMessageBytes = given.maxMessageBytes ?? outer.maxMessageBytes ?? instance.initialConfig.bodyLimit ?? MIB
+  // A limit that an outer scope has derived from its own message limit does not bind a scope with another one.
+  const inherited = given.maxMessageBytes === undefined ? outer.maxUnsentBytes : undefined
+  const options: ResolvedOptions = {
+    maxMessageBytes,
+    maxUnsentBytes: given.maxUnsentBytes ?? inherited ?? Math.max(16 * MIB, 2 * maxMessageBytes),
+    highWaterMarkBytes: given.highWaterMarkBytes ?? outer.highWaterMarkBytes ?? 64 * KIB,
+    origin: given.origin ?? outer.origin ?? 'same-origin',
+    handshakeTimeoutMs: given.handshakeTimeoutMs ?? outer.handshakeTimeoutMs ?? 10_000,
+    closeTimeoutMs: given.closeTimeoutMs ?? outer.closeTimeoutMs ?? 5_000,
+    validateSend: given.validateSend ?? outer.validateSend ?? false,
+    ajv: given.ajv ?? outer.ajv,
+    schemaErrorFormatter: given.schemaErrorFormatter ?? outer.schemaErrorFormatter,
+    validatorCompiler: given.validatorCompiler ?? outer.validatorCompiler,
+    onInvalidMessage: given.onInvalidMessage ?? outer.onInvalidMessage,
+    errorHandler: given.errorHandler ?? outer.errorHandler,
+    selectSubprotocol: given.selectSubprotocol ?? outer.selectSubprotocol
+  }
+  if (options.maxUnsentBytes < maxMessageBytes + UNSENT_MARGIN_BYTES) {
+    throw new FST_WS_ERR_INVALID_OPTION('maxUnsentBytes', `at least maxMessageBytes (${maxMessageBytes}) + 64 KiB`)
+  }
+  // A preClose hook that takes longer than this makes `app.close()` reject. 0 switches the timeout off.
+  const pluginTimeout = instance.initialConfig.pluginTimeout ?? 10_000
+  if (pluginTimeout !== 0 && options.closeTimeoutMs >= pluginTimeout) {
+    throw new FST_WS_ERR_INVALID_OPTION('closeTimeoutMs', `below Fastify's pluginTimeout (${pluginTimeout} ms), within which the server must have closed`)
+  }
+  return Object.freeze(options)
+}
+
+function between (least: number, most: number): Check {
+  return (value) => Number.isInteger(value) && value >= least && value <= most
+}
+
+function isOriginOption (value: unknown): boolean {
+  return value === 'same-origin' || value === true || typeof value === 'function' ||
+    (Array.isArray(value) && value.every((origin) => typeof origin === 'string' && isSerializedOrigin(origin)))
+}
+
+/** An origin is compared as text, so it must stand as browsers send it: no path, no trailing slash, no default port. */
+function isSerializedOrigin (origin: string): boolean {
+  if (!URL.canParse(origin)) return false
+  const { protocol, host } = new URL(origin)
+  return origin === `${protocol}//${host}`
+}

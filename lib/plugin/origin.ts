@@ -1,0 +1,31 @@
+/**
+ * Which pages may connect. A browser sends cookies with a WebSocket handshake whatever page opens it, and no
+ * same-origin rule holds it back: the server has to look at Origin (RFC 6455 §10.2).
+ */
+import type { FastifyRequest } from 'fastify'
+import type { ResolvedOptions } from './options.ts'
+
+const DEFAULT_PORTS: ReadonlyMap<string, string> = new Map([['http:', ':80'], ['https:', ':443']])
+
+/** Whether the option lets this request in; `origin` is the value of its Origin header. */
+export function isOriginAllowed (option: ResolvedOptions['origin'], origin: string | undefined, request: FastifyRequest): boolean {
+  // §4.2.1: no Origin, no browser. Whoever can leave it out can also make it up.
+  if (origin === undefined || option === true) return true
+  // The opaque origin of sandboxed frames and files: anybody can have it.
+  if (origin === 'null') return false
+  // Only `true`: a function that forgets to be synchronous returns a promise, which must let nobody in.
+  if (typeof option === 'function') return option(origin, request) === true
+  if (option === 'same-origin') return isSameOrigin(origin, request)
+  return option.includes(origin)
+}
+
+function isSameOrigin (origin: string, request: FastifyRequest): boolean {
+  if (!URL.canParse(origin)) return false
+  const { protocol, host, origin: serialized } = new URL(origin)
+  const defaultPort = DEFAULT_PORTS.get(protocol)
+  if (defaultPort === undefined || serialized !== origin.toLowerCase()) return false
+  // A page that came over http is not of the origin that this request, known to be secure, belongs to.
+  if (protocol === 'http:' && request.protocol === 'https') return false
+  const requestHost = request.host.toLowerCase()
+  return host === (requestHost.endsWith(defaultPort) ? requestHost.slice(0, -defaultPort.length) : requestHost)
+}

@@ -1,0 +1,155 @@
+/**
+ * One open connection as the server sees it: it runs the route's handler, takes the faults, and writes the log.
+ */
+import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
+import type { ErrorKind } from '../../types/options.ts'
+import { CloseCode } from '../protocol/constants.ts'
+import type { FaultSink } from '../socket/faults.ts'
+import type { OpenConnection } from '../socket/open.ts'
+import { WebSocket } from '../socket/websocket.ts'
+import type { InvalidMessage } from '../subprotocol/subprotocol.ts'
+import type { Endpoint } from './endpoint.ts'
+import type { Registry } from './registry.ts'
+
+/** From one peer at most one line in this time, beside those at open and close; the rest is counted. */
+const FAULT_LINE_MS = 1_000
+
+/** Reasons sent to the peer are fixed: they tell nothing of the inside. */
+const INTERNAL_ERROR = 'internal error'
+const INVALID_MESSAGE = 'invalid message'
+
+type Level = 'debug' | 'info' | 'warn' | 'error'
+
+const LEVELS: Readonly<Record<ErrorKind, Level>> = {
+  handler: 'error', listener: 'error', message: 'info', protocol: 'info', limit: 'info', socket: 'debug'
+}
+
+export class Session implements FaultSink {
+  readonly #endpoint: Endpoint
+  readonly #registry: Registry
+  readonly #log: FastifyBaseLogger
+  /** Kept only for those who asked to be called with it. */
+  readonly #request: FastifyRequest | undefined
+  readonly #openedAt = performance.now()
+  #open!: OpenConnection
+  #lastLineAt = -Infinity
+  #suppressedLines = 0
+
+  constructor (endpoint: Endpoint, registry: Registry, request: FastifyRequest) {
+    const { onInvalidMessage, errorHandler } = endpoint.options
+    this.#endpoint = endpoint
+    this.#registry = registry
+    this.#log = request.log
+    this.#request = onInvalidMessage === undefined && errorHandler === undefined ? undefined : request
+  }
+
+  /** The connection is open: it is logged, listed, and handed to the handler. */
+  begin (open: OpenConnection, instance: FastifyInstance, request: FastifyRequest): void {
+    this.#open = open
+    const { socket } = open
+    if (this.#endpoint.logsRequests) {
+      this.#log.info({ url: request.url, remoteAddress: request.ip, protocol: socket.protocol, extensions: socket.extensions }, 'websocket open')
+    }
+    this.#registry.add(socket)
+    this.#run(() => this.#endpoint.handler.call(instance, socket, request), (error) => this.onFault('handler', error, undefined), () => open.receiver.handlerSettled())
+  }
+
+  onFault (kind: ErrorKind, thrown: unknown, message: unknown): void {
+    if (isClosedRejection(thrown) && (kind === 'handler' || kind === 'listener')) {
+      this.#log.debug({ err: thrown, kind }, 'a websocket handler ended with its connection')
+      return
+    }
+    const { errorHandler } = this.#endpoint.options
+    const error = describe(thrown, kind)
+    if (errorHandler === undefined) return this.#onFaultByDefault(kind, error)
+    this.#run(() => errorHandler(error as never, this.#open.socket, this.#request!, message), (failure) => this.#onFaultByDefault('handler', describe(failure, 'handler')))
+  }
+
+  onInvalidMessage ({ error, message }: InvalidMessage): void {
+    const { socket } = this.#open
+    const { onInvalidMessage } = this.#endpoint.options
+    if (onInvalidMessage === undefined) {
+      socket.close(error.closeCode, INVALID_MESSAGE)
+      this.onFault('message', error, message)
+      return
+    }
+    this.#run(() => onInvalidMessage(error, socket, this.#request!, message), (failure) => this.onFault('handler', failure, message))
+    // Nothing can be agreed with a peer whose messages cannot even be decoded.
+    if (error.closeCode !== CloseCode.PolicyViolation) socket.close(error.closeCode, INVALID_MESSAGE)
+  }
+
+  onMessagesDiscarded (count: number): void {
+    this.#line('warn', { discarded: count }, 'messages that nobody takes were thrown away: add a message listener, iterate, or call next() in the handler')
+  }
+
+  onClosed (): void {
+    const { connection, socket } = this.#open
+    this.#registry.delete(socket)
+    if (!this.#endpoint.logsRequests) return
+    this.#log.info({
+      code: connection.closeCode,
+      reason: connection.closeReason,
+      sentCode: connection.sentCloseCode,
+      durationMs: Math.round(performance.now() - this.#openedAt),
+      bytesReceived: connection.bytesReceived,
+      bytesSent: connection.output.totalBytes,
+      messagesReceived: connection.messagesReceived,
+      messagesSent: connection.messagesSent,
+      ...this.#suppressedLines > 0 && { suppressedLines: this.#suppressedLines }
+    }, 'websocket closed')
+  }
+
+  #onFaultByDefault (kind: ErrorKind, error: Error & { closeCode?: number }): void {
+    // A slow peer that was dropped is worth more than a peer's mistake.
+    const level = kind === 'limit' && error.closeCode === CloseCode.AbnormalClosure ? 'warn' : LEVELS[kind]
+    this.#line(level, { err: error, kind }, `websocket ${kind} error`)
+    const { socket } = this.#open
+    if ((kind === 'handler' || kind === 'listener') && socket.readyState === WebSocket.OPEN) socket.close(CloseCode.InternalError, INTERNAL_ERROR)
+  }
+
+  /** Calls into the application; what it throws or rejects with goes to `onFailure`. */
+  #run (call: () => unknown, onFailure: (error: unknown) => void, onSettled: () => void = noop): void {
+    let result: unknown
+    try {
+      result = call()
+    } catch (error) {
+      onFailure(error)
+      return onSettled()
+    }
+    if (!isThenable(result)) return onSettled()
+    result.then(onSettled, (error: unknown) => {
+      onFailure(error)
+      onSettled()
+    })
+  }
+
+  #line (level: Level, fields: object, text: string): void {
+    const now = performance.now()
+    if (now - this.#lastLineAt < FAULT_LINE_MS && level !== 'error') {
+      this.#suppressedLines++
+      return
+    }
+    this.#lastLineAt = now
+    this.#log[level](fields, text)
+  }
+}
+
+function noop (): void {}
+
+function isThenable (value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+}
+
+/** What `next()`, `drained()` and whatever listens to `signal` reject with when the peer leaves: nobody's fault. */
+function isClosedRejection (error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const { code, cause } = error as Error & { code?: unknown }
+  return code === 'FST_WS_ERR_CLOSED' || (code === 'ABORT_ERR' && (cause as { code?: unknown } | undefined)?.code === 'FST_WS_ERR_CLOSED')
+}
+
+/** An error that says where it came from, and what the default closes with. */
+function describe (thrown: unknown, kind: ErrorKind): Error & { kind: ErrorKind, closeCode: number } {
+  const error = thrown instanceof Error && Object.isExtensible(thrown) ? thrown : new Error(String(thrown), { cause: thrown })
+  const closeCode = (error as { closeCode?: number }).closeCode ?? (kind === 'socket' ? CloseCode.AbnormalClosure : CloseCode.InternalError)
+  return Object.assign(error, { kind, closeCode })
+}

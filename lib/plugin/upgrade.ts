@@ -1,0 +1,176 @@
+/**
+ * The server's 'upgrade' event, brought into Fastify's router: the request gets a response on the same socket, and
+ * routes, hooks, schemas and error handlers see it as any GET. Every way out of here is a 101 and an open connection,
+ * a refusal that is written whole and then closes, or a destroyed socket.
+ */
+import { ServerResponse, STATUS_CODES, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { FST_WS_ERR_HANDSHAKE_TIMEOUT } from '../errors.ts'
+import { isWebSocketUpgrade, type OpeningHandshake } from '../handshake/server-handshake.ts'
+
+/** Where an upgrade is kept on its raw request. */
+const kUpgrade = Symbol('fastify-duplex.upgrade')
+
+/** How long a refused client may take to read its answer and close. */
+const REFUSAL_LINGER_MS = 1_000
+
+/** Fields that belong to the handshake or to one hop: what an application sets there never reaches the 101. */
+const RESERVED_FIELDS: ReadonlySet<string> = new Set([
+  'connection', 'upgrade', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'content-length'
+])
+const RESERVED_PREFIX = 'sec-websocket-'
+
+/** What `upgrade` needs to know of the application. */
+export interface UpgradeTarget {
+  /** `fastify.routing`. */
+  readonly route: (request: IncomingMessage, response: ServerResponse) => void
+  readonly handshakeTimeoutMs: number
+  readonly onTimeout: (error: Error) => void
+}
+
+/** Opens the connection when the 101 has been written. */
+export type Opener = (socket: Duplex, head: Buffer) => void
+
+/** The upgrade that this raw request asks for; undefined if it is a plain request. */
+export function upgradeOf (request: IncomingMessage): Upgrade | undefined {
+  return (request as { [kUpgrade]?: Upgrade })[kUpgrade]
+}
+
+/** One request with an Upgrade field on its way through the application. */
+export class Upgrade {
+  /** Whether it asks for WebSocket; if not it is answered as a plain request. */
+  readonly isWebSocket: boolean
+  /** Set by the check of the handshake. */
+  handshake: OpeningHandshake | undefined
+
+  readonly #request: IncomingMessage
+  readonly #socket: Duplex
+  readonly #head: Buffer
+  readonly #target: UpgradeTarget
+  #response: UpgradeResponse | undefined
+  #open: Opener | undefined
+  #timeoutMs: number
+  #timer: NodeJS.Timeout
+
+  constructor (request: IncomingMessage, socket: Duplex, head: Buffer, target: UpgradeTarget) {
+    this.isWebSocket = isWebSocketUpgrade(request)
+    this.#request = request
+    this.#socket = socket
+    this.#head = head
+    this.#target = target
+    this.#timeoutMs = target.handshakeTimeoutMs
+    this.#timer = setTimeout(this.#onTimeout, this.#timeoutMs)
+    socket.on('end', this.#onGone)
+    socket.on('close', this.#onGone)
+    ;(request as { [kUpgrade]?: Upgrade })[kUpgrade] = this
+  }
+
+  get socket (): Duplex { return this.#socket }
+
+  /** Waits for the answers to requests that were pipelined before this one, then goes to the router. */
+  start (): void {
+    if (this.#socket.destroyed) return
+    const earlier = (this.#socket as { _httpMessage?: ServerResponse | null })._httpMessage
+    if (earlier) {
+      earlier.once('close', () => this.start())
+      return
+    }
+    const request = this.#request
+    const response = this.#response = new UpgradeResponse(request)
+    // Whatever is answered but a 101 ends the connection: nothing after this request is parsed as HTTP.
+    response.shouldKeepAlive = false
+    response.assignSocket(this.#socket as never)
+    response.once('finish', () => this.#onAnswered(response))
+    // RFC 9110 §10.1.1: node:http answers it for plain requests only.
+    if (request.headers.expect?.toLowerCase() === '100-continue') response.writeContinue()
+    this.#target.route(request, response)
+  }
+
+  /** The route is known, and has a limit of its own. */
+  limitTo (timeoutMs: number): void {
+    if (timeoutMs === this.#timeoutMs) return
+    clearTimeout(this.#timer)
+    this.#timeoutMs = timeoutMs
+    this.#timer = setTimeout(this.#onTimeout, timeoutMs)
+  }
+
+  /** Makes the answer a 101 with these fields, after which `open` is called. The reply itself is still to be sent. */
+  accept (fields: Readonly<Record<string, string>>, open: Opener, onDropped: (names: string[]) => void): void {
+    this.#response!.switchProtocols(fields, onDropped)
+    this.#open = open
+  }
+
+  #onAnswered (response: UpgradeResponse): void {
+    clearTimeout(this.#timer)
+    const socket = this.#socket
+    socket.removeListener('end', this.#onGone)
+    socket.removeListener('close', this.#onGone)
+    if (socket.destroyed) return
+    if (this.#open === undefined || !response.switched) return linger(socket)
+    response.detachSocket(socket as never)
+    const open = this.#open
+    // The request may live as long as the connection: it shall not keep all this alive.
+    delete (this.#request as { [kUpgrade]?: Upgrade })[kUpgrade]
+    open(socket, this.#head)
+  }
+
+  /** The client has left while hooks still ran: they see an aborted request. */
+  readonly #onGone = (): void => {
+    clearTimeout(this.#timer)
+    this.#request.destroy()
+    this.#socket.destroy()
+  }
+
+  readonly #onTimeout = (): void => {
+    const error = new FST_WS_ERR_HANDSHAKE_TIMEOUT(this.#timeoutMs)
+    this.#target.onTimeout(error)
+    const response = this.#response
+    if (response === undefined || response.headersSent) {
+      this.#socket.destroy()
+      return
+    }
+    // On the raw response: the reply belongs to the hook that still runs.
+    this.#open = undefined
+    const body = JSON.stringify({ statusCode: error.statusCode, code: error.code, error: STATUS_CODES[error.statusCode!], message: error.message })
+    response.writeHead(error.statusCode!, { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(body) })
+    response.end(body)
+  }
+}
+
+/** A response that may become the 101, whose own fields are put in when it is written, past all hooks. */
+class UpgradeResponse extends ServerResponse {
+  /** The 101 has been written. */
+  switched = false
+  #fields: Readonly<Record<string, string>> | undefined
+  #onDropped: ((names: string[]) => void) | undefined
+
+  switchProtocols (fields: Readonly<Record<string, string>>, onDropped: (names: string[]) => void): void {
+    this.#fields = fields
+    this.#onDropped = onDropped
+  }
+
+  override writeHead (status: number, ...rest: any[]): this {
+    if (status !== 101 || this.#fields === undefined) return super.writeHead(status, ...rest)
+    const given: OutgoingHttpHeaders = { ...this.getHeaders(), ...rest.at(-1) }
+    for (const name of this.getHeaderNames()) this.removeHeader(name)
+    const dropped = Object.keys(given).filter(isReserved)
+    for (const name of dropped) delete given[name]
+    if (dropped.length > 0) this.#onDropped!(dropped)
+    super.writeHead(101, { ...given, ...this.#fields })
+    this.switched = true
+    return this
+  }
+}
+
+function isReserved (name: string): boolean {
+  const lowerCase = name.toLowerCase()
+  return RESERVED_FIELDS.has(lowerCase) || lowerCase.startsWith(RESERVED_PREFIX)
+}
+
+/** Ends a refused connection: what still comes is thrown away, lest RST overtake the answer. */
+function linger (socket: Duplex): void {
+  const timer = setTimeout(() => socket.destroy(), REFUSAL_LINGER_MS)
+  socket.once('close', () => clearTimeout(timer))
+  socket.resume()
+  socket.end()
+}

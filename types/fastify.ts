@@ -1,0 +1,217 @@
+/**
+ * What the plugin adds to Fastify's types.
+ *
+ * The overloads for WebSocket routes are tried before Fastify's own: the raw one, which takes no contract,
+ * and the one with contracts, whose parameters `Subprotocols` and `Messages` are inferred. Where none fits,
+ * TypeScript reports Fastify's, which knows nothing of sockets: there, `messages` and `subprotocols` have a
+ * literal as type, so that its text is what the error says. `websocket` is plain `boolean`, as
+ * @fastify/websocket declares it, so that one program may have both.
+ */
+import type {
+  ContextConfigDefault, FastifyBaseLogger, FastifyInstance, FastifyRequest, FastifySchema, FastifyTypeProvider,
+  FastifyTypeProviderDefault, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase,
+  RawServerDefault, RouteGenericInterface, RouteHandlerMethod, RouteOptions, RouteShorthandOptions
+} from 'fastify'
+import type { WebSocket } from '../lib/socket/websocket.ts'
+import type { Contract, Contracts, NoEmptyName, WebSocketRoute } from '../lib/subprotocol/contract.ts'
+import type { InjectedSocket, InjectedSocketOf, InjectOptions, InjectRouteOptions } from './inject.ts'
+import type { RouteWebSocketOptions } from './options.ts'
+import type {
+  AnySocket, ContractFor, ExplicitMessages, Handler, Handlers, RawSocket, RouteSocket, RouteSockets
+} from './sockets.ts'
+
+/** The open sockets of the whole server, in every scope. */
+export interface OpenSockets extends Iterable<AnySocket> {
+  readonly size: number
+  /** Closes all; resolves when all are closed. Default: 1001 with an empty reason. */
+  closeAll (code?: number, reason?: string): Promise<void>
+}
+
+/** The text of an error where no overload fits. */
+type DoesNotFit = 'the options or the handler do not fit a WebSocket route'
+
+/** WebSocket routes are GET routes; any other method throws at registration. */
+type GetMethod = 'GET' | 'get'
+
+type OurKeys = 'websocket' | 'messages' | 'subprotocols' | 'handler' | 'wsHandler' | 'method'
+
+/** A route's options but for what stands in the overload. */
+type RawRouteOptions = {
+  messages?: never
+  subprotocols?: never
+  /** Overrides, for this route, what was given at `register`. */
+  websocketOptions?: RouteWebSocketOptions<RawSocket>
+}
+
+type ContractRouteOptions<RouteGeneric, TypeProvider extends FastifyTypeProvider, Subprotocols, Messages> = {
+  /** The contract of a connection without subprotocol. */
+  messages?: Messages
+  /** The contracts by subprotocol; the client's order decides. */
+  subprotocols?: Subprotocols & NoEmptyName
+  /** Overrides, for this route, what was given at `register`. */
+  websocketOptions?: RouteWebSocketOptions<RouteSocket<RouteGeneric, TypeProvider, Subprotocols, Messages>>
+} & ContractFor<RouteGeneric>
+
+/** Explicit generics of messages need a contract. */
+type RawRouteGeneric = RouteGenericInterface & { Receive?: never, Send?: never, Messages?: never }
+
+declare module 'fastify' {
+  interface RouteGenericInterface {
+    /** What a WebSocket route of one contract receives. */
+    Receive?: unknown
+    /** What a WebSocket route of one contract sends. */
+    Send?: unknown
+    /** What a WebSocket route receives and sends, by subprotocol. */
+    Messages?: ExplicitMessages
+  }
+
+  interface RouteShorthandOptions {
+    /** Makes it a WebSocket route. */
+    websocket?: boolean
+    messages?: DoesNotFit
+    subprotocols?: DoesNotFit
+  }
+
+  interface FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider> {
+    /** The open sockets of the whole server, in every scope. */
+    readonly websockets: OpenSockets
+
+    /**
+     * Connects a client to a route without a port, by the real parser, router, hooks and handshake. By path
+     * its messages have no type; by a route object they have the flipped types of its contract.
+     *
+     * Rejects with `FST_WS_ERR_INJECT_REFUSED` (`statusCode`, `response`) when the handshake is refused.
+     */
+    injectWebSocket (path: string, options?: InjectOptions): Promise<InjectedSocket<WebSocket<string, any, any>>>
+    injectWebSocket<const Route extends WebSocketRoute, const Offered extends keyof Route['subprotocols'] & string = never> (
+      route: Route,
+      ...options: {} extends InjectRouteOptions<TypeProvider, Route, Offered>
+        ? [options?: InjectRouteOptions<TypeProvider, Route, Offered>]
+        : [options: InjectRouteOptions<TypeProvider, Route, Offered>]
+    ): Promise<InjectedSocketOf<TypeProvider, Route, Offered>>
+
+    // The full declaration, with `handler` for the sockets.
+    route<
+      RouteGeneric extends RawRouteGeneric = RawRouteGeneric,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema
+    >(
+      options:
+        Omit<RouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, OurKeys> &
+        RawRouteOptions & {
+          method: GetMethod
+          websocket: true
+          wsHandler?: never
+          handler: Handler<
+            FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
+            RawSocket,
+            FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
+          >
+        }
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+    route<
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema,
+      const Subprotocols extends Contracts = Contracts,
+      const Messages extends Contract = Contract
+    >(
+      options:
+        Omit<RouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, OurKeys> &
+        ContractRouteOptions<RouteGeneric, TypeProvider, Subprotocols, Messages> & {
+          method: GetMethod
+          websocket: true
+          wsHandler?: never
+          handler: Handlers<
+            FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
+            RouteSocket<RouteGeneric, TypeProvider, Subprotocols, Messages>,
+            RouteSockets<RouteGeneric, TypeProvider, Subprotocols, Messages>,
+            FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
+          >
+        }
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+
+    // The full declaration of a path that serves both: `handler` for plain requests, `wsHandler` for the sockets.
+    route<
+      RouteGeneric extends RawRouteGeneric = RawRouteGeneric,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema
+    >(
+      options:
+        Omit<RouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, OurKeys> &
+        RawRouteOptions & {
+          method: GetMethod
+          websocket?: true
+          handler: RouteHandlerMethod<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>
+          wsHandler: Handler<
+            FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
+            RawSocket,
+            FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
+          >
+        }
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+    route<
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema,
+      const Subprotocols extends Contracts = Contracts,
+      const Messages extends Contract = Contract
+    >(
+      options:
+        Omit<RouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, OurKeys> &
+        ContractRouteOptions<RouteGeneric, TypeProvider, Subprotocols, Messages> & {
+          method: GetMethod
+          websocket?: true
+          handler: RouteHandlerMethod<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>
+          wsHandler: Handlers<
+            FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
+            RouteSocket<RouteGeneric, TypeProvider, Subprotocols, Messages>,
+            RouteSockets<RouteGeneric, TypeProvider, Subprotocols, Messages>,
+            FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
+          >
+        }
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+  }
+
+  interface RouteShorthandMethod<
+    RawServer extends RawServerBase = RawServerDefault,
+    RawRequest extends RawRequestDefaultExpression<RawServer> = RawRequestDefaultExpression<RawServer>,
+    RawReply extends RawReplyDefaultExpression<RawServer> = RawReplyDefaultExpression<RawServer>,
+    TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault,
+    Logger extends FastifyBaseLogger = FastifyBaseLogger
+  > {
+    <
+      RouteGeneric extends RawRouteGeneric = RawRouteGeneric,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema
+    >(
+      path: string,
+      options:
+        Omit<RouteShorthandOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, OurKeys> &
+        { websocket: true } & RawRouteOptions,
+      handler: Handler<
+        FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
+        RawSocket,
+        FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
+      >
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+    <
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema,
+      const Subprotocols extends Contracts = Contracts,
+      const Messages extends Contract = Contract
+    >(
+      path: string,
+      options:
+        Omit<RouteShorthandOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, OurKeys> &
+        { websocket: true } & ContractRouteOptions<RouteGeneric, TypeProvider, Subprotocols, Messages>,
+      handler: Handlers<
+        FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
+        RouteSocket<RouteGeneric, TypeProvider, Subprotocols, Messages>,
+        RouteSockets<RouteGeneric, TypeProvider, Subprotocols, Messages>,
+        FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
+      >
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+  }
+}
