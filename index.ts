@@ -3,15 +3,49 @@
  */
 import fp from 'fastify-plugin'
 import type { FastifyInstance } from 'fastify'
-import { plugin } from './lib/plugin/plugin.ts'
+import { FST_WS_ERR_INJECT_ROUTE } from './lib/errors.ts'
+import { plugin, serverStateOf } from './lib/plugin/plugin.ts'
+import { routeIdentity } from './lib/subprotocol/contract.ts'
+import type { InjectTarget } from './lib/testing/inject.ts'
 import type { DuplexOptions } from './types/options.ts'
 import './types/fastify.ts'
 
-const duplex = fp<DuplexOptions>(plugin as (instance: FastifyInstance, options: DuplexOptions) => Promise<void>, { fastify: '5.x', name: 'fastify-duplex' })
+/**
+ * The plugin. Register it before the hooks that authenticate, so that handshake and Origin are checked first, and
+ * before the routes. Registered again in a child scope it sets the defaults of that scope.
+ */
+const duplex = fp<DuplexOptions>(async (instance, options) => {
+  await plugin(instance, options)
+  if (!instance.hasDecorator('injectWebSocket')) instance.decorate('injectWebSocket', inject as FastifyInstance['injectWebSocket'])
+}, { fastify: '5.x', name: 'fastify-duplex' })
+
+/** The test client is loaded at its first call: a service in production never needs it. */
+async function inject (this: FastifyInstance, target: string | object, options?: object): Promise<unknown> {
+  const { injectWebSocket } = await import('./lib/testing/inject.ts')
+  // Routes register while the application gets ready.
+  await this.ready()
+  return injectWebSocket(this, injectTarget(this, target), options)
+}
+
+function injectTarget (instance: FastifyInstance, target: string | object): InjectTarget {
+  if (typeof target === 'string') return { path: target }
+  const identity = routeIdentity(target)
+  if (identity === undefined) throw new FST_WS_ERR_INJECT_ROUTE('injectWebSocket takes a path, or a route object made by defineWebSocketRoute')
+  const paths = serverStateOf(instance)!.paths.get(identity) ?? []
+  if (paths.length === 1) return { pattern: paths[0]! }
+  throw new FST_WS_ERR_INJECT_ROUTE(paths.length === 0
+    ? 'This route object is not registered in this application'
+    : `This route object is registered more than once (${paths.join(', ')}): inject by path`)
+}
 
 export default duplex
 export { duplex }
-export { json, text, bytes, raw, custom, defineWebSocketRoute } from './lib/subprotocol/contract.ts'
+export { bytes, custom, defineWebSocketRoute, json, raw, text } from './lib/subprotocol/contract.ts'
+export type { Codec, Contract, Contracts, WebSocketRoute } from './lib/subprotocol/contract.ts'
 export { prepare, type Prepared } from './lib/subprotocol/prepared.ts'
+export type { InvalidMessageError } from './lib/subprotocol/subprotocol.ts'
 export type { CloseInfo } from './lib/socket/receiver.ts'
 export { WebSocket, type SendCallback, type SendOptions, type SocketData } from './lib/socket/websocket.ts'
+export type { InjectedSocket, InjectOptions } from './types/inject.ts'
+export type { ConnectionError, DuplexOptions, ErrorKind, OriginOption, RouteWebSocketOptions } from './types/options.ts'
+export type { ClientOf, HandlerOf, RawSocket, SocketOf } from './types/sockets.ts'

@@ -33,14 +33,16 @@ type DoesNotFit = 'the options or the handler do not fit a WebSocket route'
 /** WebSocket routes are GET routes; any other method throws at registration. */
 type GetMethod = 'GET' | 'get'
 
-type OurKeys = 'websocket' | 'messages' | 'subprotocols' | 'handler' | 'wsHandler' | 'method'
+/** What the overloads declare anew. */
+type RedeclaredKeys = 'websocket' | 'messages' | 'subprotocols' | 'websocketOptions' | 'handler' | 'wsHandler' | 'method'
 
-/** A route's options but for what stands in the overload. */
-type RawRouteOptions = {
+interface RawRouteOptions {
   messages?: never
   subprotocols?: never
   /** Overrides, for this route, what was given at `register`. */
   websocketOptions?: RouteWebSocketOptions<RawSocket>
+  /** Picks one of the subprotocols offered, or answers 400 with false; the same as in `websocketOptions`. */
+  selectSubprotocol?: NonNullable<RouteWebSocketOptions['selectSubprotocol']>
 }
 
 type ContractRouteOptions<RouteGeneric, TypeProvider extends FastifyTypeProvider, Subprotocols, Messages> = {
@@ -48,8 +50,8 @@ type ContractRouteOptions<RouteGeneric, TypeProvider extends FastifyTypeProvider
   messages?: Messages
   /** The contracts by subprotocol; the client's order decides. */
   subprotocols?: Subprotocols & NoEmptyName
-  /** Overrides, for this route, what was given at `register`. */
-  websocketOptions?: RouteWebSocketOptions<RouteSocket<RouteGeneric, TypeProvider, Subprotocols, Messages>>
+  /** Overrides, for this route, what was given at `register`. Its contracts select the subprotocol. */
+  websocketOptions?: RouteWebSocketOptions<RouteSocket<RouteGeneric, TypeProvider, Subprotocols, Messages>> & { selectSubprotocol?: never }
 } & ContractFor<RouteGeneric>
 
 /** Explicit generics of messages need a contract. */
@@ -70,6 +72,7 @@ declare module 'fastify' {
     websocket?: boolean
     messages?: DoesNotFit
     subprotocols?: DoesNotFit
+    websocketOptions?: RouteWebSocketOptions<any>
   }
 
   interface FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider> {
@@ -97,7 +100,7 @@ declare module 'fastify' {
       const SchemaCompiler extends FastifySchema = FastifySchema
     >(
       options:
-        Omit<RouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, OurKeys> &
+        Omit<RouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, RedeclaredKeys> &
         RawRouteOptions & {
           method: GetMethod
           websocket: true
@@ -117,7 +120,7 @@ declare module 'fastify' {
       const Messages extends Contract = Contract
     >(
       options:
-        Omit<RouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, OurKeys> &
+        Omit<RouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, RedeclaredKeys> &
         ContractRouteOptions<RouteGeneric, TypeProvider, Subprotocols, Messages> & {
           method: GetMethod
           websocket: true
@@ -138,7 +141,7 @@ declare module 'fastify' {
       const SchemaCompiler extends FastifySchema = FastifySchema
     >(
       options:
-        Omit<RouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, OurKeys> &
+        Omit<RouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, RedeclaredKeys> &
         RawRouteOptions & {
           method: GetMethod
           websocket?: true
@@ -158,7 +161,7 @@ declare module 'fastify' {
       const Messages extends Contract = Contract
     >(
       options:
-        Omit<RouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, OurKeys> &
+        Omit<RouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, RedeclaredKeys> &
         ContractRouteOptions<RouteGeneric, TypeProvider, Subprotocols, Messages> & {
           method: GetMethod
           websocket?: true
@@ -187,7 +190,7 @@ declare module 'fastify' {
     >(
       path: string,
       options:
-        Omit<RouteShorthandOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, OurKeys> &
+        Omit<RouteShorthandOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, RedeclaredKeys> &
         { websocket: true } & RawRouteOptions,
       handler: Handler<
         FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
@@ -204,7 +207,7 @@ declare module 'fastify' {
     >(
       path: string,
       options:
-        Omit<RouteShorthandOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, OurKeys> &
+        Omit<RouteShorthandOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, RedeclaredKeys> &
         { websocket: true } & ContractRouteOptions<RouteGeneric, TypeProvider, Subprotocols, Messages>,
       handler: Handlers<
         FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,

@@ -60,7 +60,7 @@ export function acceptUpgrade (instance: FastifyInstance, endpoint: Endpoint, re
     (socket, head) => {
       prepareSocket(socket)
       // The client of a test speaks what was agreed, without a copy of the contract.
-      if (socket instanceof MemoryDuplex) socket.subprotocol = subprotocol
+      if (socket instanceof MemoryDuplex) socket.agreement = subprotocol
       const session = new Session(endpoint, registry, request)
       const open = openWebSocket(socket, { role: 'server', subprotocol, extensions: '', url: urlOf(request), limits: endpoint.limits, faults: session })
       session.begin(open, instance, request)

@@ -86,7 +86,7 @@ function messageAjv (instance: FastifyInstance, ajv: ResolvedOptions['ajv']): Sc
   return buildAjv(instance.getSchemas() as Parameters<typeof buildAjv>[0], {
     plugins: [],
     ...ajv,
-    customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: true, discriminator: true, allErrors: false, ...ajv?.customOptions }
+    customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: true, discriminator: true, addUsedSchema: true, ...ajv?.customOptions }
   } as Parameters<typeof buildAjv>[1]) as unknown as SchemaCompiler
 }
 

@@ -171,7 +171,10 @@ function namesIn (schema: unknown): Set<string> {
   return names
 }
 
-/** A copy whose size does not depend on the message. Objects keep their symbols, by which zod's provider knows its own. */
+/**
+ * A copy whose size does not depend on the message; instances of classes stay what they are. Objects keep
+ * their symbols, by which zod's provider knows its own.
+ */
 function bounded (value: unknown, depth: number): unknown {
   if (typeof value === 'string') return value.length > MAX_STRING_LENGTH ? `${value.slice(0, MAX_STRING_LENGTH)}…` : value
   if (Array.isArray(value)) return depth === 0 ? [] : value.slice(0, MAX_ENTRIES).map((item) => bounded(item, depth - 1))
