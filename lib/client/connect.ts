@@ -14,7 +14,7 @@ import { parseTokenList } from '../handshake/header-grammar.ts'
 export interface ConnectOptions {
   /** The request target, with its query: visible ASCII. */
   readonly path: string
-  /** Further header fields; where they are fields of the handshake they take the place of its own, right or wrong. */
+  /** Host, and what else shall be sent. Fields of the handshake take the place of its own, right or wrong. */
   readonly headers?: Readonly<Record<string, string | readonly string[]>> | undefined
   readonly subprotocols?: readonly string[] | undefined
   /** The value of Sec-WebSocket-Extensions. */
@@ -32,7 +32,7 @@ export interface Connected {
   readonly head: Buffer
 }
 
-/** An HTTP answer other than 101, read to its end. */
+/** An HTTP answer other than 101, read to its end; our side of the stream is ended. */
 export interface Refused {
   readonly accepted: false
   readonly statusCode: number
@@ -74,15 +74,18 @@ function shakeHands (duplex: Duplex, options: ConnectOptions): Promise<Connected
         reject(error)
       }
     })
-    request.on('response', (response) => resolve(refusal(asked, response)))
+    request.on('response', (response) => resolve(refusal(asked, response, duplex)))
     request.end()
   })
 }
 
-async function refusal (asked: ClientHandshake, response: IncomingMessage): Promise<Refused> {
+async function refusal (asked: ClientHandshake, response: IncomingMessage, duplex: Duplex): Promise<Refused> {
   // node:http takes a 101 without Upgrade for an answer like any other.
   if (response.statusCode === SWITCHING_PROTOCOLS) verifyHandshake(asked, response)
-  return { accepted: false, statusCode: response.statusCode!, headers: response.headers, body: await buffer(response) }
+  const body = await buffer(response)
+  // A server that did not know it for an upgrade waits for further requests.
+  duplex.end()
+  return { accepted: false, statusCode: response.statusCode!, headers: response.headers, body }
 }
 
 /** Header fields by lower-case names, so that those of a caller take the place of others. */

@@ -248,8 +248,8 @@ export function listField (headers: HeaderFields, lowerCaseName: string): string
 /**
  * Every value of a field, in order, from the flat list of names and values.
  *
- * What node:http makes of repeated fields depends on their name, and past `maxHeadersCount` it drops them;
- * only `rawHeaders` tells how often a field was sent.
+ * Only this list tells how often a field was sent: in `headers` node:http joins, drops or keeps apart what is
+ * repeated, depending on the name.
  */
 export function fieldValues (rawHeaders: readonly string[], lowerCaseName: string): string[] {
   const values: string[] = []

@@ -45,6 +45,11 @@ export const VERSION = '13'
 /** 16 bytes in base64 are this many digits, and padding (RFC 4648 §4). */
 const KEY_DIGITS = 22
 const KEY_PADDING = '=='
+/**
+ * Past 2000 fields (its `maxHeadersCount`) node:http keeps none, yet obeys them: a Content-Length could hide there,
+ * and a body become frames. So this limit must stay below that one.
+ */
+const MAX_FIELDS = 1000
 const MAX_SUBPROTOCOLS = 32
 const MAX_EXTENSION_OFFERS = 8
 
@@ -57,6 +62,7 @@ export function isWebSocketUpgrade (request: Pick<HandshakeRequest, 'headers'>):
 /** Reads and checks a request by §4.2.1; throws a HandshakeError at the first rule that is broken. */
 export function readHandshake (request: HandshakeRequest): OpeningHandshake {
   checkRequestLine(request)
+  checkFieldCount(request)
   checkHost(request)
   checkBody(request)
   checkUpgrade(request)
@@ -91,6 +97,11 @@ function checkRequestLine (request: HandshakeRequest): void {
   if (request.httpVersion !== '1.1') throw new HandshakeError(400, 'The version of HTTP must be 1.1')
 }
 
+function checkFieldCount (request: HandshakeRequest): void {
+  // Names and values stand side by side.
+  if (request.rawHeaders.length > 2 * MAX_FIELDS) throw new HandshakeError(431, `There must not be more than ${MAX_FIELDS} header fields`)
+}
+
 /** Throws a HandshakeError unless there is one valid Host. */
 export function checkHost (request: HandshakeRequest): void {
   // §4.2.1, 2, and RFC 9112 §3.2: missing, repeated or invalid is 400. For upgrades node:http does not look.
@@ -98,10 +109,7 @@ export function checkHost (request: HandshakeRequest): void {
   if (host === undefined || !isHost(host)) throw new HandshakeError(400, 'Host must be sent once, with a host and at most a port')
 }
 
-/**
- * node:http hands a body over together with what follows the head: it would be read as frames.
- * Taken from `rawHeaders`, since past `maxHeadersCount` the parser obeys fields that `headers` lacks.
- */
+/** node:http hands a body over together with what follows the head: it would be read as frames. */
 function checkBody (request: HandshakeRequest): void {
   const hasBody = fieldValues(request.rawHeaders, 'transfer-encoding').length > 0 ||
     fieldValues(request.rawHeaders, 'content-length').some((length) => length !== '0')

@@ -4,7 +4,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { FST_WS_ERR_HANDSHAKE, FST_WS_ERR_ORIGIN, FST_WS_ERR_UPGRADE_REQUIRED } from '../errors.ts'
-import { acceptHandshake, checkHost, readHandshake } from '../handshake/server-handshake.ts'
+import { acceptHandshake, checkPlainUpgrade, readHandshake } from '../handshake/server-handshake.ts'
 import { HandshakeError } from '../protocol/errors.ts'
 import { openWebSocket } from '../socket/open.ts'
 import { MemoryDuplex } from '../transport/memory.ts'
@@ -30,8 +30,8 @@ export function checkUpgrade (request: FastifyRequest, reply: FastifyReply, done
   const endpoint = endpointOf(request)
   try {
     if (endpoint === undefined || !upgrade.isWebSocket) {
-      // node:http leaves Host unchecked when there is an Upgrade, also where a plain route answers.
-      checkHost(request.raw)
+      checkPlainUpgrade(request.raw)
+      upgrade.answerAsPlain()
       return done()
     }
     upgrade.limitTo(endpoint.options.handshakeTimeoutMs)

@@ -94,6 +94,11 @@ export class Upgrade {
     this.#timer = setTimeout(this.#onTimeout, timeoutMs)
   }
 
+  /** A plain route answers it, which may take as long as any request. */
+  answerAsPlain (): void {
+    clearTimeout(this.#timer)
+  }
+
   /** Makes the answer a 101 with these fields, after which `open` is called. The reply itself is still to be sent. */
   accept (fields: Readonly<Record<string, string>>, open: Opener, onDropped: (names: string[]) => void): void {
     this.#response!.switchProtocols(fields, onDropped)

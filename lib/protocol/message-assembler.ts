@@ -37,6 +37,8 @@ export class MessageAssembler {
   #fin = false
   #buffer: Buffer | undefined
   #length = 0
+  /** The length of the message up to the end of the frame at hand, as it was announced. */
+  #announced = 0
   /** Up to here the text is known to be whole code points. */
   #checked = 0
   #emptyFragments = 0
@@ -81,6 +83,7 @@ export class MessageAssembler {
     if (length > this.#maxMessageBytes - this.#length) throw new ProtocolError(CloseCode.MessageTooBig, 'message above the limit')
     if (length === 0 && !fin && ++this.#emptyFragments > MAX_EMPTY_FRAGMENTS) throw new ProtocolError(CloseCode.PolicyViolation, 'too many empty fragments')
     this.#fin = fin
+    this.#announced = this.#length + length
   }
 
   #append (buffer: Buffer, start: number, end: number): void {
@@ -94,11 +97,11 @@ export class MessageAssembler {
     }
   }
 
-  /** Makes room for `needed` octets that are here, doubling what there is. */
+  /** Makes room for `needed` octets that are here: for twice as many, but for no more than there will be. */
   #grow (needed: number): void {
-    const doubled = Math.max(needed, FIRST_CAPACITY, 2 * this.#length)
+    const most = this.#fin ? this.#announced : this.#maxMessageBytes
     // allocUnsafeSlow: the application may keep it, which must not keep a shared pool alive. Only octets that were written are handed on.
-    const grown = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(doubled, this.#maxMessageBytes)))
+    const grown = Buffer.allocUnsafeSlow(Math.min(Math.max(2 * needed, FIRST_CAPACITY), most))
     this.#buffer?.copy(grown, 0, 0, this.#length)
     this.#buffer = grown
   }

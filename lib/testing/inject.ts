@@ -82,11 +82,13 @@ export async function injectWebSocket (app: InjectApp, target: InjectTarget, opt
   const late = (): string => `The server has not answered the handshake within ${timeoutMs} ms (readyState CONNECTING, ${end.bytesRead} bytes received)`
   const answer = await within(timeoutMs, options.signal, late, (signal) => shakeHands(end, { path, headers, subprotocols: options.subprotocols, signal }))
   if (!answer.accepted) throw refusedError(answer)
+  // The other side opens when its answer has left, which is after it has been read here.
+  await new Promise((resolve) => { setImmediate(resolve) })
 
   const url = `${serverEnd.encrypted ? 'wss' : 'ws'}://${String(headers.host)}${path}`
   const opened = open(end, answer, url, { ...LIMITS, closeTimeoutMs: timeoutMs, autoPong: options.autoPong ?? true })
   endWith(opened.socket, options.signal)
-  // Later than whoever awaits the client adds listeners: they hear of everything.
+  // Whoever awaits the client has added listeners by then: they hear of everything.
   setImmediate(() => opened.start(answer.head))
   return asClient(opened, end, timeoutMs)
 }

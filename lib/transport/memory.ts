@@ -42,8 +42,8 @@ export class MemoryDuplex extends Duplex {
   bytesRead = 0
   bytesWritten = 0
 
-  /** The other end's stream has asked for more. */
-  #wanted = false
+  /** The stream has room for more; at the start even if nobody reads yet, as a kernel has. */
+  #wanted = true
   /** What is left of the write under way; it is the writer's memory until the callback. */
   #rest: Buffer = NOTHING
   #callback: WriteCallback | undefined

@@ -1,0 +1,107 @@
+import { Buffer } from 'node:buffer'
+import t from 'tap'
+import type { Codec, Contract } from '../../lib/subprotocol/contract.ts'
+import { prepare, Prepared } from '../../lib/subprotocol/prepared.ts'
+import { createSubprotocol } from '../../lib/subprotocol/subprotocol.ts'
+import type { SchemaCompiler } from '../../lib/subprotocol/validator.ts'
+
+let encoded = 0
+let validated = 0
+const counting: Codec = { name: 'counting', wire: 'text', encode (message) { encoded++; return String(message) }, decode: (data) => data }
+const compiler: SchemaCompiler = () => (message: unknown) => { validated++; return message !== 'bad' }
+
+function make (contract: object, validateSend = false) {
+  return createSubprotocol('', contract as Contract, { method: 'GET', url: '/', compiler, validateSend })
+}
+
+t.beforeEach(() => { encoded = 0; validated = 0 })
+
+t.test('keeps the message, and encodes nothing before it is needed', async (t) => {
+  const message = { a: 1, toJSON () { encoded++; return 1 } }
+  const prepared = prepare(message)
+  t.type(prepared, Prepared)
+  t.equal(prepared.message, message)
+  t.equal(encoded, 0)
+})
+
+t.test('encodes once for a codec, whatever the route', async (t) => {
+  const prepared = prepare('x')
+  const payload = prepared.payloadFor(make({ codec: counting }))
+  t.equal(prepared.payloadFor(make({ codec: counting, receive: {}, send: {} })), payload)
+  t.equal(prepared.payloadFor(make({ codec: counting }).flipped()), payload)
+  t.equal(encoded, 1)
+  t.strictSame(payload.data, Buffer.from('x'))
+  t.equal(payload.isText, true)
+
+  const json = prepared.payloadFor(make({ codec: 'json' }))
+  t.not(json, payload)
+  t.strictSame(json.data, Buffer.from('"x"'))
+  t.equal(prepared.payloadFor(make({ codec: 'json', send: {} })), json)
+  t.strictSame(prepared.payloadFor(make({ codec: 'text' })).data, Buffer.from('x'))
+  t.strictSame(prepared.payloadFor(make({ codec: 'raw' })).data, Buffer.from('x'))
+  t.equal(prepared.payloadFor(make({ codec: 'raw' })), prepared.payloadFor(make({ codec: 'raw' })))
+  t.equal(encoded, 1)
+})
+
+t.test('validates once for a subprotocol that validates what it sends', async (t) => {
+  const prepared = prepare('x')
+  const strict = make({ codec: counting, send: {} }, true)
+  const free = prepared.payloadFor(make({ codec: counting }))
+  t.equal(validated, 0)
+  const payload = prepared.payloadFor(strict)
+  t.not(payload, free, 'what another encoded has not been validated')
+  t.equal(prepared.payloadFor(strict), payload)
+  t.strictSame([validated, encoded], [1, 2])
+  prepared.payloadFor(make({ codec: counting, send: {} }, true))
+  t.equal(validated, 2, 'another schema')
+})
+
+t.test('what cannot be sent throws each time, and is not kept', async (t) => {
+  const strict = make({ codec: counting, send: {} }, true)
+  const prepared = prepare('bad')
+  for (let i = 0; i < 2; i++) t.throws(() => prepared.payloadFor(strict), { code: 'FST_WS_ERR_INVALID_SEND' })
+  t.equal(encoded, 0)
+  t.ok(prepared.payloadFor(make({ codec: 'json' })))
+  t.throws(() => prepare(undefined).payloadFor(make({ codec: 'json' })), { code: 'FST_WS_ERR_DATA_TYPE' })
+})
+
+t.test('bytes are copied, so that all get the same', async (t) => {
+  const memory = Buffer.from('.abc.')
+  const view = memory.subarray(1, 4)
+  const prepared = prepare(view)
+  const payload = prepared.payloadFor(make({ codec: 'bytes' }))
+  memory.fill(0)
+  t.strictSame(payload.data, Buffer.from('abc'))
+  t.ok(Buffer.isBuffer(payload.data))
+  t.equal(payload.isText, false)
+  t.equal(prepare(new DataView(Uint8Array.of(1, 2, 3).buffer, 1, 1)).payloadFor(make({ codec: 'raw' })).data[0], 2)
+  t.equal(prepare(new ArrayBuffer(3)).payloadFor(make({ codec: 'json', binary: true })).isText, false)
+})
+
+t.test('text is UTF-8', async (t) => {
+  t.strictSame(prepare('ü😀').payloadFor(make({ codec: 'text' })).data, Buffer.from([0xc3, 0xbc, 0xf0, 0x9f, 0x98, 0x80]))
+  t.strictSame(prepare('').payloadFor(make({ codec: 'text' })).data, Buffer.alloc(0))
+  t.strictSame(prepare('\ud800').payloadFor(make({ codec: 'text' })).data, Buffer.from('\ufffd'), 'a lone surrogate has no UTF-8')
+})
+
+t.test('the socket keeps its frame on the payload', async (t) => {
+  const prepared = prepare({ a: 1 })
+  const subprotocol = make({ codec: 'json' })
+  t.strictSame(Object.keys(prepared.payloadFor(subprotocol)).sort(), ['data', 'frame', 'isText'])
+  t.equal(prepared.payloadFor(subprotocol).frame, undefined)
+  const frame = Buffer.alloc(2)
+  prepared.payloadFor(subprotocol).frame = frame
+  t.equal(prepared.payloadFor(subprotocol).frame, frame)
+})
+
+t.test('its type follows the message', async (t) => {
+  type Out = { type: 'said', text: string, tags: readonly string[] } | { type: 'left', who: string[] }
+  const send = (message: Out | Prepared<Out>) => message
+  const said = prepare({ type: 'said', text: 'x', tags: ['a'] })
+  const type: 'said' = said.message.type
+  t.equal(type, 'said')
+  t.equal(send(said), said)
+  t.ok(send(prepare({ type: 'left', who: ['a'] })), 'in place even where the contract has a mutable array')
+  // @ts-expect-error the text is missing
+  send(prepare({ type: 'said', tags: [] }))
+})

@@ -1,0 +1,482 @@
+import { Buffer } from 'node:buffer'
+import { once, type EventEmitter } from 'node:events'
+import { createServer, type IncomingMessage } from 'node:http'
+import { createSecureServer, createServer as createH2cServer } from 'node:http2'
+import { createServer as createHttpsServer } from 'node:https'
+import { mock } from 'node:test'
+import type { Duplex } from 'node:stream'
+import Fastify, { type FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
+import duplex, { defineWebSocketRoute, json, WebSocket } from '../../index.ts'
+import { acceptHandshake, readHandshake } from '../../lib/handshake/server-handshake.ts'
+import { openWebSocket, type OpenConnection } from '../../lib/socket/open.ts'
+import { Subprotocol } from '../../lib/subprotocol/subprotocol.ts'
+import { injectWebSocket, type AnyInjectOptions, type InjectApp, type InjectedClient } from '../../lib/testing/inject.ts'
+import { MemoryDuplex } from '../../lib/transport/memory.ts'
+import { frame } from '../helpers/frames.ts'
+
+// Without the plugin: a server that does with an upgrade what a test wants.
+
+type OnUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+
+function appOf (server: EventEmitter, onUpgrade?: OnUpgrade): InjectApp {
+  if (onUpgrade !== undefined) {
+    server.on('upgrade', (request, socket: Duplex, head) => {
+      socket.on('error', () => {})
+      onUpgrade(request, socket, head)
+    })
+  }
+  return { server, ready: () => Promise.resolve() }
+}
+
+function agree (request: IncomingMessage, subprotocol = ''): string {
+  const fields = Object.entries(acceptHandshake(readHandshake(request), { subprotocol }))
+  return `HTTP/1.1 101 Switching Protocols\r\n${fields.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`
+}
+
+const LIMITS = {
+  maxMessageBytes: 2 ** 25, closeTimeoutMs: 5_000, highWaterMarkBytes: 65_536, maxUnsentBytes: 2 ** 27, queueBytes: 65_536, whenFull: 'pause'
+} as const
+
+/** Answers 101 and opens a server's end on which `handler` acts. */
+function accepting (handler: (open: OpenConnection, request: IncomingMessage, socket: Duplex) => void): OnUpgrade {
+  return (request, socket, head) => {
+    socket.write(agree(request))
+    const faults = { onFault () {}, onInvalidMessage () {}, onMessagesDiscarded () {}, onClosed () {} }
+    const subprotocol = new Subprotocol({ name: '', what: 'a test', codec: undefined })
+    const open = openWebSocket(socket, { role: 'server', subprotocol, extensions: '', url: '', limits: LIMITS, faults })
+    handler(open, request, socket)
+    process.nextTick(open.start, head)
+  }
+}
+
+const echo: OnUpgrade = accepting(({ socket }) => { socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary })) })
+const inject = (app: InjectApp, options?: AnyInjectOptions): Promise<InjectedClient> => injectWebSocket(app, { path: '/' }, options)
+const closed = (end: Duplex): Promise<void> => new Promise((resolve) => {
+  if (end.closed) resolve()
+  else end.once('close', resolve)
+})
+
+t.test('http, https and http2 with HTTP/1.1 are served, each as what it is', async (t) => {
+  const servers = { http: createServer(), https: createHttpsServer(), http2: createSecureServer({ allowHTTP1: true }) }
+  for (const [name, server] of Object.entries(servers)) {
+    let seen: MemoryDuplex | undefined
+    const client = await inject(appOf(server, (request, socket, head) => {
+      seen = socket as MemoryDuplex
+      echo(request, socket, head)
+    }))
+    t.equal(client.url, name === 'http' ? 'ws://localhost/' : 'wss://localhost/')
+    t.equal(seen!.encrypted, name !== 'http', name)
+    t.equal(seen!.remoteAddress, '127.0.0.1')
+    client.send('text')
+    client.send(Buffer.from('binary'))
+    t.equal(await client.next(), 'text', name)
+    t.ok(Buffer.from('binary').equals(await client.next()), name)
+    client.close()
+    t.equal((await client.closed).code, 1000, name)
+  }
+})
+
+t.test('a server of HTTP/2 alone is refused by name', async (t) => {
+  await t.rejects(inject(appOf(createH2cServer())), { code: 'FST_WS_ERR_INVALID_OPTION', message: /'http2'/ })
+  await t.rejects(inject(appOf(createSecureServer())), { code: 'FST_WS_ERR_INVALID_OPTION', message: /allowHTTP1/ })
+})
+
+t.test('the request has a Host, no Origin, and what the options say', async (t) => {
+  let seen: IncomingMessage
+  const app = appOf(createServer(), accepting((_open, request) => { seen = request }))
+  await inject(app)
+  t.equal(seen!.headers.host, 'localhost')
+  t.equal(seen!.headers.origin, undefined)
+
+  const client = await injectWebSocket(app, { path: '/chat?a=1' }, {
+    headers: { Host: 'example.com', Cookie: 'sid=1', 'x-list': ['a', 'b'] },
+    query: { b: [2, 'x y'] },
+    subprotocols: ['one', 'two'],
+    remoteAddress: '10.1.2.3'
+  }).catch((error: unknown) => error as Error)
+  t.equal(seen!.url, '/chat?a=1&b=2&b=x+y')
+  t.match(seen!.headers, { host: 'example.com', cookie: 'sid=1', 'x-list': 'a, b', 'sec-websocket-protocol': 'one, two' })
+  t.equal(seen!.socket.remoteAddress, '10.1.2.3')
+  t.match(client, { url: 'ws://example.com/chat?a=1&b=2&b=x+y' })
+})
+
+t.test('a registered path is filled with parameters', async (t) => {
+  let url: string | undefined
+  const app = appOf(createServer(), accepting((_open, request) => { url = request.url }))
+  await injectWebSocket(app, { pattern: '/chat/:room' }, { params: { room: 'a b' }, query: { x: 1 } })
+  t.equal(url, '/chat/a%20b?x=1')
+  await t.rejects(injectWebSocket(app, { pattern: '/chat/:room' }), { code: 'FST_WS_ERR_INVALID_OPTION' })
+  await t.rejects(injectWebSocket(app, { path: '/chat/:room' }, { params: { room: 'x' } }), { code: 'FST_WS_ERR_INVALID_OPTION', message: /route object/ })
+})
+
+t.test('the application is made ready first', async (t) => {
+  const order: string[] = []
+  const app = appOf(createServer(), accepting(() => { order.push('upgrade') }))
+  await inject({ server: app.server, ready: async () => { order.push('ready') } })
+  t.strictSame(order, ['ready', 'upgrade'])
+  await t.rejects(inject({ server: app.server, ready: async () => { throw new Error('not ready') } }), { message: 'not ready' })
+})
+
+t.test('wrong options are TypeErrors that say what is right', async (t) => {
+  const app = appOf(createServer(), echo)
+  const wrong: Array<[options: object, message: RegExp]> = [
+    [{ protocols: ['a'] }, /'protocols' must be one of those of injectWebSocket: headers, query, .*autoPong/],
+    [{ subprotocols: 'chat' }, /'subprotocols' must be an array/],
+    [{ timeoutMs: 0 }, /'timeoutMs' must be a number/],
+    [{ timeoutMs: Infinity }, /'timeoutMs'/],
+    [{ headers: [] }, /'headers'/],
+    [{ signal: {} }, /'signal'/],
+    [{ remoteAddress: 1 }, /'remoteAddress'/],
+    [{ autoPong: 'no' }, /'autoPong'/],
+    [{ toString: 1 }, /'toString'/]
+  ]
+  for (const [options, message] of wrong) {
+    const error = await inject(app, options).then(() => undefined, (error: unknown) => error)
+    t.type(error, TypeError)
+    t.match(error, { code: 'FST_WS_ERR_INVALID_OPTION', message })
+  }
+  await t.rejects(inject(app, null as never), { code: 'FST_WS_ERR_INVALID_OPTION', message: /'options' must be an object/ })
+  await t.rejects(injectWebSocket(app, { path: 'chat' }), { message: /'path' must be a path that begins with/ })
+  await t.rejects(injectWebSocket(app, { path: '/a b' }), TypeError)
+  // As if they were not there.
+  t.ok(await inject(app, { timeoutMs: undefined, signal: undefined } as unknown as AnyInjectOptions))
+})
+
+t.test('everything is queued from the first byte, what came with the 101 too', async (t) => {
+  const app = appOf(createServer(), (request, socket) => {
+    const first = frame({ opcode: 0x1, payload: 'with the 101' })
+    socket.write(Buffer.concat([Buffer.from(agree(request)), first]))
+    socket.write(frame({ opcode: 0x1, payload: 'right behind' }))
+  })
+  const client = await inject(app)
+  await new Promise((resolve) => { setImmediate(resolve) })
+  t.equal(await client.next(), 'with the 101')
+  t.equal(await client.next(), 'right behind')
+})
+
+t.test('listeners that are added to the awaited client hear of everything', async (t) => {
+  const app = appOf(createServer(), accepting(({ socket }) => {
+    socket.ping('early')
+    socket.send('hello')
+    socket.close(4000)
+  }))
+  const client = await inject(app)
+  const heard: string[] = []
+  for (const event of ['open', 'ping', 'message', 'close'] as const) client.on(event, () => { heard.push(event) })
+  await client.closed
+  t.strictSame(heard, ['open', 'ping', 'message', 'close'])
+})
+
+t.test('the client is a WebSocket, open, with its end of the connection', async (t) => {
+  let server: OpenConnection
+  const app = appOf(createServer(), accepting((open) => { server = open }))
+  const client = await inject(app)
+  t.ok(client instanceof WebSocket)
+  t.equal(client.readyState, 1)
+  t.type(client.transport, MemoryDuplex)
+
+  const message = frame({ opcode: 0x1, payload: 'in halves', masked: true })
+  const received = server!.socket.next()
+  client.transport.write(message.subarray(0, 5))
+  client.transport.write(message.subarray(5))
+  t.equal(await received, 'in halves')
+})
+
+t.test('pings are answered, unless they shall not be', async (t) => {
+  let server: OpenConnection
+  const app = appOf(createServer(), accepting((open) => { server = open }))
+  await inject(app)
+  const pong = once(server!.socket, 'pong')
+  server!.socket.ping('one')
+  t.equal(String((await pong)[0]), 'one')
+
+  const client = await inject(app, { autoPong: false })
+  server!.socket.on('pong', () => t.fail('answered'))
+  const ping = once(client, 'ping')
+  server!.socket.ping('two')
+  await ping
+  client.close()
+  await client.closed
+})
+
+t.test('a refusal has status, fields and body', async (t) => {
+  const body = JSON.stringify({ message: 'who are you' })
+  const app = appOf(createServer(), (_request, socket) => {
+    socket.end(`HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nWWW-Authenticate: Basic\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+  })
+  const error = await inject(app).catch((error: unknown) => error) as Error & { response: any }
+  t.match(error, {
+    code: 'FST_WS_ERR_INJECT_REFUSED',
+    statusCode: 401,
+    message: 'The server refused the WebSocket handshake with 401: {"message":"who are you"}',
+    response: { statusCode: 401, headers: { 'www-authenticate': 'Basic' }, body }
+  })
+  t.strictSame(error.response.json(), { message: 'who are you' })
+})
+
+t.test('a long or an empty body does not make a long or a strange message', async (t) => {
+  const refusing = (body: string): InjectApp => appOf(createServer(), (_request, socket) => {
+    socket.end(`HTTP/1.1 500 Oh No\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+  })
+  const long = await inject(refusing('x'.repeat(10_000))).catch((error: unknown) => error) as Error
+  t.ok(long.message.length < 400)
+  await t.rejects(inject(refusing('')), { message: 'The server refused the WebSocket handshake with 500' })
+})
+
+t.test('a server without upgrades refuses with its plain answer', async (t) => {
+  const app = appOf(createServer((_request, response) => { response.writeHead(404).end('nothing here') }))
+  await t.rejects(inject(app), { code: 'FST_WS_ERR_INJECT_REFUSED', statusCode: 404, response: { body: 'nothing here' } })
+})
+
+t.test('a server that never answers is given up in time, and nothing is left of the connection', async (t) => {
+  let end: Duplex
+  const app = appOf(createServer(), (_request, socket) => { end = socket })
+  await t.rejects(inject(app, { timeoutMs: 20 }), { code: 'FST_WS_ERR_INJECT_TIMEOUT', message: /20 ms \(readyState CONNECTING, 0 bytes received\)/ })
+  await closed(end!)
+})
+
+t.test('a server that does not finish its answer is given up in time', async (t) => {
+  const app = appOf(createServer(), (_request, socket) => { socket.write('HTTP/1.1 500 Slow\r\nContent-Length: 5\r\n\r\nab') })
+  await t.rejects(inject(app, { timeoutMs: 20 }), { code: 'FST_WS_ERR_INJECT_TIMEOUT', message: /CONNECTING, 42 bytes received/ })
+})
+
+t.test('a server that drops the connection, or breaks the rules of the handshake, is an error with its cause', async (t) => {
+  const dropping = appOf(createServer(), (_request, socket) => socket.destroy())
+  await t.rejects(inject(dropping), { code: 'FST_WS_ERR_SOCKET', cause: { code: 'ECONNRESET' } })
+  const breaking = appOf(createServer(), (request, socket) => { socket.write(agree(request).replace(/accept: .*/, 'accept: x')) })
+  await t.rejects(inject(breaking), { code: 'FST_WS_ERR_PROTOCOL', cause: { name: 'HandshakeError' } })
+})
+
+t.test('the signal ends the handshake, and later the connection', async (t) => {
+  const reason = new Error('over')
+  const silent = appOf(createServer(), () => {})
+  const early = new AbortController()
+  const pending = inject(silent, { signal: early.signal })
+  early.abort(reason)
+  await t.rejects(pending, reason)
+  await t.rejects(inject(silent, { signal: AbortSignal.abort(reason) }), reason)
+
+  const later = new AbortController()
+  let server: OpenConnection
+  const client = await inject(appOf(createServer(), accepting((open) => { server = open })), { signal: later.signal })
+  later.abort(reason)
+  t.equal((await client.closed).code, 1006)
+  t.equal((await server!.socket.closed).code, 1006)
+})
+
+t.test('a signal that outlives the client is left without listeners', async (t) => {
+  const controller = new AbortController()
+  const client = await inject(appOf(createServer(), echo), { signal: controller.signal })
+  client.close()
+  await client.closed
+  const removed: unknown[] = []
+  const terminate = client.terminate
+  client.terminate = () => { removed.push(1); terminate.call(client) }
+  controller.abort()
+  t.strictSame(removed, [])
+})
+
+t.test('next gives up in time and says how far it came; messages that come later are not lost', async (t) => {
+  let server: OpenConnection
+  const app = appOf(createServer(), accepting((open) => { server = open }))
+  const client = await inject(app, { timeoutMs: 30 })
+  const [first, second] = [client.next(), client.next()]
+  server!.socket.send('one')
+  t.equal(await first, 'one')
+  await t.rejects(second, { code: 'FST_WS_ERR_INJECT_TIMEOUT', message: /No message came within 30 ms \(readyState OPEN, 1 messages and 5 bytes received\)/ })
+  server!.socket.send('two')
+  t.equal(await client.next(), 'two')
+})
+
+t.test('next ends with its own signal, and when the connection closes', async (t) => {
+  let server: OpenConnection
+  const app = appOf(createServer(), accepting((open) => { server = open }))
+  const client = await inject(app)
+  const reason = new Error('no more')
+  const controller = new AbortController()
+  const given = client.next({ signal: controller.signal })
+  controller.abort(reason)
+  await t.rejects(given, reason)
+
+  const waiting = client.next()
+  server!.socket.close(4001, 'bye')
+  await t.rejects(waiting, { code: 'FST_WS_ERR_CLOSED', closeCode: 4001, reason: 'bye' })
+  await t.rejects(client.next(), { code: 'FST_WS_ERR_CLOSED' })
+})
+
+t.test('one way of taking messages at a time, as on any socket', async (t) => {
+  const client = await inject(appOf(createServer(), echo))
+  client.on('message', () => {})
+  await t.rejects(client.next(), { code: 'FST_WS_ERR_TAKEN' })
+})
+
+t.test('messages can be iterated over', async (t) => {
+  const client = await inject(appOf(createServer(), accepting(({ socket }) => {
+    for (let i = 0; i < 500; i++) socket.send(String(i))
+    socket.close()
+  })))
+  const received: unknown[] = []
+  for await (const message of client) received.push(message)
+  t.equal(received.length, 500)
+})
+
+t.test('await using closes', async (t) => {
+  let server: OpenConnection
+  const app = appOf(createServer(), accepting((open) => { server = open }))
+  {
+    await using client = await inject(app)
+    t.equal(client.readyState, 1)
+  }
+  t.match(await server!.socket.closed, { code: 1000, wasClean: true })
+})
+
+t.test('terminate is a lost network to the server', async (t) => {
+  let server: OpenConnection
+  const client = await inject(appOf(createServer(), accepting((open) => { server = open })))
+  client.terminate()
+  t.match(await server!.socket.closed, { code: 1006, wasClean: false })
+  t.match(await client.closed, { code: 1006, wasClean: false })
+})
+
+t.test('a server that is lost at once is a closed client, not an error', async (t) => {
+  const app = appOf(createServer(), (request, socket) => {
+    socket.write(agree(request))
+    socket.destroy()
+  })
+  const client = await inject(app)
+  t.match(await client.closed, { code: 1006, wasClean: false })
+})
+
+t.test('large messages come through, and a queue that grows too large fails', async (t) => {
+  const app = appOf(createServer(), accepting(({ socket }) => { socket.on('message', (data) => socket.send(data)) }))
+  const client = await inject(app)
+  const large = Buffer.alloc(2 ** 24, 'large')
+  client.send(large)
+  t.ok(large.equals(await client.next()))
+
+  const flood = await inject(appOf(createServer(), accepting(({ socket }) => {
+    for (let i = 0; i < 5; i++) socket.send(large)
+  })))
+  t.equal((await once(flood, 'error'))[0].code, 'FST_WS_ERR_LIMIT')
+  t.equal((await flood.closed).code, 1006)
+})
+
+t.test('what the client cannot decode closes it', async (t) => {
+  let server: OpenConnection
+  const codec = { name: 'strict', wire: 'text' as const, encode: String, decode: (): never => { throw new Error('never') } }
+  const app = appOf(createServer(), accepting((open, _request, socket) => {
+    server = open
+    if (socket instanceof MemoryDuplex) socket.agreement = new Subprotocol({ name: '', what: 'a test', codec })
+  }))
+  const client = await inject(app)
+  server!.socket.send('x')
+  await t.rejects(client.next(), { code: 'FST_WS_ERR_CLOSED' })
+  t.match(await server!.socket.closed, { code: 1007, reason: 'invalid message' })
+})
+
+t.test('what a listener of the client throws is not swallowed', async (t) => {
+  const client = await inject(appOf(createServer(), echo))
+  const uncaught = new Promise((resolve) => {
+    const listeners = process.listeners('uncaughtException')
+    process.removeAllListeners('uncaughtException')
+    process.once('uncaughtException', (error) => {
+      for (const listener of listeners) process.on('uncaughtException', listener)
+      resolve(error)
+    })
+  })
+  client.on('message', () => { throw new Error('an assertion') })
+  client.send('x')
+  t.match(await uncaught, { message: 'an assertion' })
+})
+
+t.test('fake timers touch neither the connection nor its patience', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'setImmediate', 'Date'] })
+  t.teardown(() => mock.timers.reset())
+  const client = await inject(appOf(createServer(), echo))
+  client.send('still')
+  t.equal(await client.next(), 'still')
+  client.close()
+  t.equal((await client.closed).code, 1000)
+
+  const late = await inject(appOf(createServer(), echo), { timeoutMs: 20 })
+  await t.rejects(late.next(), { code: 'FST_WS_ERR_INJECT_TIMEOUT' })
+  await t.rejects(inject(appOf(createServer(), () => {}), { timeoutMs: 20 }), { code: 'FST_WS_ERR_INJECT_TIMEOUT' })
+})
+
+// With the plugin.
+
+async function appWith (t: Test, register: (app: FastifyInstance) => void | Promise<void>): Promise<FastifyInstance> {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(duplex)
+  await register(app)
+  return app
+}
+
+t.test('plugin: routes with contracts talk in messages, the client by the same codec', async (t) => {
+  const Chat = json({ receive: { type: 'object', required: ['say'], properties: { say: { type: 'string' } } } })
+  const app = await appWith(t, (app) => {
+    app.get('/chat/:room', { websocket: true, messages: Chat, subprotocols: { 'chat.v2': Chat } }, (socket, request: any) => {
+      socket.on('message', (message: any) => (socket as any).send({ room: request.params.room, said: message.say, by: socket.protocol }))
+    })
+  })
+  const client = await app.injectWebSocket('/chat/lobby')
+  client.send({ say: 'hi' })
+  t.strictSame(await client.next(), { room: 'lobby', said: 'hi', by: '' })
+  t.equal(client.protocol, '')
+
+  const named = await app.injectWebSocket('/chat/lobby', { subprotocols: ['chat.v9', 'chat.v2'] })
+  named.send({ say: 'hi' })
+  t.strictSame(await named.next(), { room: 'lobby', said: 'hi', by: 'chat.v2' })
+  t.equal(named.protocol, 'chat.v2')
+
+  named.send({ wrong: true })
+  t.equal((await named.closed).code, 1008, 'the schemas are left to the server')
+  client.sendRaw('{')
+  t.equal((await client.closed).code, 1007)
+})
+
+t.test('plugin: a route object is found under its prefix', async (t) => {
+  const chat = defineWebSocketRoute({ url: '/chat/:room', messages: json() })
+  const app = await appWith(t, async (app) => {
+    await app.register(async (scope) => {
+      scope.get(chat.url, chat, (socket, request: any) => { socket.send(request.url) })
+    }, { prefix: '/v1' })
+  })
+  const client = await app.injectWebSocket(chat, { params: { room: 'a/b' } })
+  t.equal(await client.next(), '/v1/chat/a%2Fb')
+})
+
+t.test('plugin: hooks and 404 refuse as in HTTP', async (t) => {
+  const app = await appWith(t, (app) => {
+    app.get('/secret', { websocket: true, onRequest: async (_request, reply) => reply.code(401).send({ who: 'you' }) }, () => {})
+  })
+  const error = await app.injectWebSocket('/secret').catch((error: unknown) => error) as Error & { response: any }
+  t.match(error, { code: 'FST_WS_ERR_INJECT_REFUSED', statusCode: 401 })
+  t.strictSame(error.response.json(), { who: 'you' })
+  await t.rejects(app.injectWebSocket('/nowhere'), { code: 'FST_WS_ERR_INJECT_REFUSED', statusCode: 404 })
+  await t.rejects(app.injectWebSocket('/secret', { headers: { 'sec-websocket-version': '8' } }), { code: 'FST_WS_ERR_INJECT_REFUSED', statusCode: 426 })
+  await t.rejects(app.injectWebSocket('/secret', { headers: { origin: 'http://elsewhere' } }), { code: 'FST_WS_ERR_INJECT_REFUSED', statusCode: 403 })
+})
+
+t.test('plugin: a socket that is left open does not keep the application from closing', async (t) => {
+  const app = await appWith(t, (app) => { app.get('/', { websocket: true }, () => {}) })
+  const client = await app.injectWebSocket('/')
+  await app.close()
+  t.match(await client.closed, { code: 1001, wasClean: true })
+  await t.rejects(app.injectWebSocket('/'))
+})
+
+t.test('plugin: it works under fake timers', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'setImmediate', 'Date'] })
+  t.teardown(() => mock.timers.reset())
+  const app = await appWith(t, (app) => {
+    app.get('/', { websocket: true }, (socket) => { socket.on('message', (data: Buffer, isBinary: boolean) => socket.send(data, { binary: isBinary })) })
+  })
+  const client = await app.injectWebSocket('/')
+  client.send('real')
+  t.equal(await client.next(), 'real')
+  await app.close()
+  t.equal((await client.closed).code, 1001)
+})
