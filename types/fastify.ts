@@ -7,10 +7,11 @@
  * literal as type, so that its text is what the error says. `websocket` is plain `boolean`, as
  * @fastify/websocket declares it, so that one program may have both.
  */
+// Names that further packages augment are kept out of the block below: there they would be those packages', and the imports unused.
 import type {
-  ContextConfigDefault, FastifyBaseLogger, FastifyInstance, FastifyRequest, FastifySchema, FastifyTypeProvider,
-  FastifyTypeProviderDefault, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase,
-  RawServerDefault, RouteGenericInterface, RouteHandlerMethod, RouteOptions, RouteShorthandOptions
+  ContextConfigDefault, FastifyBaseLogger, FastifyRequest, FastifySchema as Schema, FastifyTypeProvider,
+  FastifyTypeProviderDefault, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase, RawServerDefault,
+  RouteGenericInterface, RouteHandlerMethod, RouteOptions
 } from 'fastify'
 import type { WebSocket } from '../lib/socket/websocket.ts'
 import type { Contract, Contracts, NoEmptyName, WebSocketRoute } from '../lib/subprotocol/contract.ts'
@@ -57,6 +58,17 @@ type ContractRouteOptions<RouteGeneric, TypeProvider extends FastifyTypeProvider
 /** Explicit generics of messages need a contract. */
 type RawRouteGeneric = RouteGenericInterface & { Receive?: never, Send?: never, Messages?: never }
 
+/** The request of the handshake. */
+type SocketRequest<
+  RouteGeneric extends RouteGenericInterface,
+  RawServer extends RawServerBase,
+  RawRequest extends RawRequestDefaultExpression<RawServer>,
+  SchemaCompiler extends Schema,
+  TypeProvider extends FastifyTypeProvider,
+  ContextConfig,
+  Logger extends FastifyBaseLogger
+> = FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
+
 declare module 'fastify' {
   interface RouteGenericInterface {
     /** What a WebSocket route of one contract receives. */
@@ -97,7 +109,7 @@ declare module 'fastify' {
     route<
       RouteGeneric extends RawRouteGeneric = RawRouteGeneric,
       ContextConfig = ContextConfigDefault,
-      const SchemaCompiler extends FastifySchema = FastifySchema
+      const SchemaCompiler extends Schema = Schema
     >(
       options:
         Omit<RouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, RedeclaredKeys> &
@@ -108,14 +120,14 @@ declare module 'fastify' {
           handler: Handler<
             FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
             RawSocket,
-            FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
+            SocketRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
           >
         }
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
     route<
       RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
       ContextConfig = ContextConfigDefault,
-      const SchemaCompiler extends FastifySchema = FastifySchema,
+      const SchemaCompiler extends Schema = Schema,
       const Subprotocols extends Contracts = Contracts,
       const Messages extends Contract = Contract
     >(
@@ -129,7 +141,7 @@ declare module 'fastify' {
             FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
             RouteSocket<RouteGeneric, TypeProvider, Subprotocols, Messages>,
             RouteSockets<RouteGeneric, TypeProvider, Subprotocols, Messages>,
-            FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
+            SocketRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
           >
         }
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
@@ -138,7 +150,7 @@ declare module 'fastify' {
     route<
       RouteGeneric extends RawRouteGeneric = RawRouteGeneric,
       ContextConfig = ContextConfigDefault,
-      const SchemaCompiler extends FastifySchema = FastifySchema
+      const SchemaCompiler extends Schema = Schema
     >(
       options:
         Omit<RouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, RedeclaredKeys> &
@@ -149,14 +161,14 @@ declare module 'fastify' {
           wsHandler: Handler<
             FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
             RawSocket,
-            FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
+            SocketRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
           >
         }
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
     route<
       RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
       ContextConfig = ContextConfigDefault,
-      const SchemaCompiler extends FastifySchema = FastifySchema,
+      const SchemaCompiler extends Schema = Schema,
       const Subprotocols extends Contracts = Contracts,
       const Messages extends Contract = Contract
     >(
@@ -170,7 +182,7 @@ declare module 'fastify' {
             FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
             RouteSocket<RouteGeneric, TypeProvider, Subprotocols, Messages>,
             RouteSockets<RouteGeneric, TypeProvider, Subprotocols, Messages>,
-            FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
+            SocketRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
           >
         }
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
@@ -186,7 +198,7 @@ declare module 'fastify' {
     <
       RouteGeneric extends RawRouteGeneric = RawRouteGeneric,
       ContextConfig = ContextConfigDefault,
-      const SchemaCompiler extends FastifySchema = FastifySchema
+      const SchemaCompiler extends Schema = Schema
     >(
       path: string,
       options:
@@ -195,13 +207,13 @@ declare module 'fastify' {
       handler: Handler<
         FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
         RawSocket,
-        FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
+        SocketRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
       >
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
     <
       RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
       ContextConfig = ContextConfigDefault,
-      const SchemaCompiler extends FastifySchema = FastifySchema,
+      const SchemaCompiler extends Schema = Schema,
       const Subprotocols extends Contracts = Contracts,
       const Messages extends Contract = Contract
     >(
@@ -213,7 +225,7 @@ declare module 'fastify' {
         FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
         RouteSocket<RouteGeneric, TypeProvider, Subprotocols, Messages>,
         RouteSockets<RouteGeneric, TypeProvider, Subprotocols, Messages>,
-        FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
+        SocketRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
       >
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
   }

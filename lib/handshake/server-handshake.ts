@@ -72,6 +72,16 @@ export function readHandshake (request: HandshakeRequest): OpeningHandshake {
 }
 
 /**
+ * Checks an upgrade request that a plain route is going to answer: node:http leaves Host unchecked where there is an
+ * Upgrade field, and loses the body. Throws a HandshakeError.
+ */
+export function checkPlainUpgrade (request: HandshakeRequest): void {
+  checkFieldCount(request)
+  checkHost(request)
+  checkBody(request)
+}
+
+/**
  * The fields of the answer with status 101 (§4.2.2).
  *
  * Throws a TypeError when the subprotocol is none that was offered: so it is a token, and cannot end the field.
@@ -102,8 +112,7 @@ function checkFieldCount (request: HandshakeRequest): void {
   if (request.rawHeaders.length > 2 * MAX_FIELDS) throw new HandshakeError(431, `There must not be more than ${MAX_FIELDS} header fields`)
 }
 
-/** Throws a HandshakeError unless there is one valid Host. */
-export function checkHost (request: HandshakeRequest): void {
+function checkHost (request: HandshakeRequest): void {
   // §4.2.1, 2, and RFC 9112 §3.2: missing, repeated or invalid is 400. For upgrades node:http does not look.
   const host = singleField(request, 'host')
   if (host === undefined || !isHost(host)) throw new HandshakeError(400, 'Host must be sent once, with a host and at most a port')

@@ -2,19 +2,18 @@
  * One WebSocket connection as a state machine over bytes (RFC 6455 §5-§7), for both roles. It does no I/O: it is
  * given what arrived, and what it wants of the transport stands in `output`, `reading`, `more` and `shutdown`.
  *
- * | state         | app sends | close()           | Close arrives                  | data      | ping     | rule or limit broken          | EOF or lost      |
- * |---------------|-----------|-------------------|--------------------------------|-----------|----------|-------------------------------|------------------|
- * | Open          | frame out | Close, CloseSent  | CloseReceived                  | delivered | pong out | Close, Ending, shutdown end   | Closed, 1006     |
- * | CloseSent     | dropped   | –                 | Ending; a server: shutdown end | dropped   | pong out | Ending, shutdown destroy      | Closed, 1006     |
- * | CloseReceived | dropped   | –                 | dropped                        | dropped   | dropped  | –                             | Closed, unclean  |
- * | Ending        | dropped   | –                 | dropped                        | dropped   | dropped  | –                             | Closed           |
- * | Closed        | dropped   | –                 | –                              | –         | –        | –                             | –                |
+ * | state     | app sends | close()          | Close arrives                                  | data      | ping     | rule or limit broken        | EOF or lost  |
+ * |-----------|-----------|------------------|------------------------------------------------|-----------|----------|-----------------------------|--------------|
+ * | Open      | frame out | Close, CloseSent | Close, Ending; a server: shutdown end          | delivered | pong out | Close, Ending, shutdown end | Closed, 1006 |
+ * | CloseSent | dropped   | –                | Ending; a server: shutdown end                 | dropped   | pong out | Ending, shutdown destroy    | Closed, 1006 |
+ * | Ending    | dropped   | –                | dropped                                        | dropped   | dropped  | –                           | Closed       |
+ * | Closed    | dropped   | –                | –                                              | –         | –        | –                           | –            |
  *
- * CloseReceived lasts until our own Close is in `output`; then it is Ending. Ending goes on reading and throws away
- * what comes, lest the kernel answer it with RST and our Close be lost. The transport arms its timer when Open ends.
+ * Ending goes on reading and throws away what comes, lest the kernel answer it with RST and our Close be lost. The
+ * transport arms its timer when Open ends. `abort` goes from any state to Ending with shutdown destroy.
  */
 import { Buffer } from 'node:buffer'
-import { readClosePayload, writeClosePayload } from './close-payload.ts'
+import { isSendableCloseCode, readClosePayload, writeClosePayload } from './close-payload.ts'
 import { CloseCode, Opcode, type Role } from './constants.ts'
 import { ProtocolError } from './errors.ts'
 import { FrameParser, type FrameSink } from './frame-parser.ts'
@@ -25,9 +24,8 @@ import { OutputBuffer } from './output-buffer.ts'
 export const State = {
   Open: 0,
   CloseSent: 1,
-  CloseReceived: 2,
-  Ending: 3,
-  Closed: 4
+  Ending: 2,
+  Closed: 3
 } as const
 
 type ConnectionState = typeof State[keyof typeof State]
@@ -99,6 +97,8 @@ export class Connection implements FrameSink, MessageSink {
 
   /** Input that was not parsed yet. */
   #rest: Buffer | undefined
+  /** The peer's end has come, but not all before it is parsed. */
+  #eof = false
   #inTurn = false
   #framesInTurn = 0
   #turnStart = 0
@@ -126,6 +126,8 @@ export class Connection implements FrameSink, MessageSink {
   /** Takes the octets of one read. They are unmasked in place, and may be kept as views. */
   receive (chunk: Buffer): void {
     this.bytesReceived += chunk.length
+    // §5.5.1, §7.1.7: after a Close, or a failure, nothing that comes is looked at.
+    if (this.state > State.CloseSent) return
     if (this.#rest !== undefined) {
       this.#rest = Buffer.concat([this.#rest, chunk])
     } else if (this.reading) {
@@ -142,11 +144,13 @@ export class Connection implements FrameSink, MessageSink {
     if (rest === undefined || !this.reading) return
     this.#rest = undefined
     this.#parse(rest)
+    if (this.#eof) this.receiveEof()
   }
 
-  /** The peer has ended its side: no Close will come any more. */
+  /** The peer has ended its side: after what was kept back, nothing comes any more. */
   receiveEof (): void {
-    if (this.state === State.Closed) return
+    this.#eof = true
+    if (this.state === State.Closed || this.#rest !== undefined) return
     if (this.shutdown === 'none') this.shutdown = 'end'
     this.#closed()
   }
@@ -173,7 +177,7 @@ export class Connection implements FrameSink, MessageSink {
       return false
     }
     this.#writer.writeText(this.#nextOpcode(Opcode.Text, fin), fin, text)
-    this.#sent()
+    this.#sent(fin)
     return true
   }
 
@@ -184,7 +188,7 @@ export class Connection implements FrameSink, MessageSink {
       return false
     }
     this.#writer.writeFrame(this.#nextOpcode(opcode, fin), fin, payload)
-    this.#sent()
+    this.#sent(fin)
     return true
   }
 
@@ -200,7 +204,7 @@ export class Connection implements FrameSink, MessageSink {
       return false
     }
     this.output.append(frame, payloadBytes)
-    this.#sent()
+    this.#sent(true)
     return true
   }
 
@@ -215,15 +219,14 @@ export class Connection implements FrameSink, MessageSink {
   /** Starts the closing handshake (§7.1.2); does nothing when it is under way. 1005 sends a Close without a code. */
   close (code: number, reason: string): void {
     if (this.state !== State.Open) return
-    this.#leaveOpen(State.CloseSent, code, reason)
+    this.#leaveOpen(State.CloseSent, 'none', code, reason)
     this.#wake()
   }
 
   /** Fails the connection (§7.1.7). Everything that fails it comes through here. */
   fail (error: ProtocolError): void {
     if (this.state === State.Open) {
-      this.#leaveOpen(State.Ending, error.closeCode, error.message)
-      this.shutdown = 'end'
+      this.#leaveOpen(State.Ending, 'end', error.closeCode, error.message)
     } else if (this.state === State.CloseSent) {
       this.#end('destroy')
     } else {
@@ -280,8 +283,6 @@ export class Connection implements FrameSink, MessageSink {
   }
 
   #parse (chunk: Buffer): void {
-    // §5.5.1, §7.1.7: after a Close, or a failure, nothing that comes is looked at.
-    if (this.state > State.CloseSent) return
     this.#inTurn = true
     this.#framesInTurn = 0
     this.#turnStart = performance.now()
@@ -304,6 +305,7 @@ export class Connection implements FrameSink, MessageSink {
   }
 
   #yieldIfDue (): void {
+    if (this.state > State.CloseSent) return
     if (this.#framesInTurn < FRAMES_PER_TURN && performance.now() - this.#turnStart < TURN_MS) return
     this.more = true
     this.#parser.halted = true
@@ -326,10 +328,12 @@ export class Connection implements FrameSink, MessageSink {
     const { code, reason } = readClosePayload(buffer, start, end)
     this.closeCode = code
     this.closeReason = reason
-    // §5.5.1: whoever has not sent a Close answers with one, as soon as practical, and echoes the code.
-    if (this.state === State.Open) this.#leaveOpen(State.CloseReceived, code, '')
     // §7.1.1: the server ends the transport first; the client waits for it.
-    this.#end(this.role === 'server' ? 'end' : 'none')
+    const shutdown = this.role === 'server' ? 'end' : 'none'
+    // §5.5.1: whoever has not sent a Close answers with one, as soon as practical, and echoes the code if it may send it.
+    const echo = code === CloseCode.NoStatusReceived || isSendableCloseCode(code, this.role) ? code : CloseCode.NormalClosure
+    if (this.state === State.Open) this.#leaveOpen(State.Ending, shutdown, echo, '')
+    else this.#end(shutdown)
   }
 
   #sendControl (opcode: number, payload: Uint8Array): void {
@@ -338,34 +342,39 @@ export class Connection implements FrameSink, MessageSink {
     this.#wake()
   }
 
-  /** Sends the Close and tells that the connection is not open any more. */
-  #leaveOpen (state: ConnectionState, code: number, reason: string): void {
-    this.state = state
-    // Nothing is delivered any more, so nothing has a reason to hold up what comes: the peer's Close is in it.
-    this.reading = true
-    this.#parser.halted = state !== State.CloseSent
-    if (this.#rest !== undefined) this.more = true
+  /** Sends the Close and tells, last of all, that the connection is not open any more. */
+  #leaveOpen (state: typeof State.CloseSent | typeof State.Ending, shutdown: Shutdown, code: number, reason: string): void {
     this.sentCloseCode = code
     this.#writer.writeFrame(Opcode.Close, true, writeClosePayload(code, reason))
+    if (state === State.Ending) {
+      this.#end(shutdown)
+    } else {
+      this.state = state
+      // Nothing is delivered any more, so nothing has a reason to hold up what comes: the peer's Close is in it.
+      this.reading = true
+      this.#parser.halted = false
+      if (this.#rest !== undefined) this.more = true
+    }
     this.handler.onClosing()
   }
 
   #end (shutdown: Shutdown): void {
     this.state = State.Ending
     this.shutdown = shutdown
+    this.#ignoreInput()
+  }
+
+  #ignoreInput (): void {
     this.reading = true
-    this.#parser.halted = true
-    this.#rest = undefined
     this.more = false
+    this.#rest = undefined
+    this.#parser.halted = true
   }
 
   #closed (): void {
     const wasOpen = this.state === State.Open
     this.state = State.Closed
-    this.reading = true
-    this.more = false
-    this.#rest = undefined
-    this.#parser.halted = true
+    this.#ignoreInput()
     if (wasOpen) this.handler.onClosing()
     this.handler.onClose(this.closeCode, this.closeReason, this.wasClean)
   }
@@ -377,8 +386,8 @@ export class Connection implements FrameSink, MessageSink {
     return next
   }
 
-  #sent (): void {
-    this.messagesSent++
+  #sent (fin: boolean): void {
+    if (fin) this.messagesSent++
     this.#wake()
   }
 

@@ -58,9 +58,10 @@ const READY_STATE = { CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 } as const
  * One WebSocket connection.
  *
  * `Receive` and `Send` are the messages of its contract, `Protocol` the subprotocol that was agreed ('' if none);
- * `AnyReceive` is the union of what all contracts of the route receive, for listeners added before `protocol` is looked at.
+ * `AnyReceive` is the union of what all contracts of the route receive, for listeners added before `protocol` is looked at;
+ * `Heard` is what `message` listeners get, a Buffer on raw routes, where iteration gives a string for text.
  */
-export class WebSocket<Protocol extends string = string, Receive = unknown, Send = unknown, AnyReceive = Receive>
+export class WebSocket<Protocol extends string = string, Receive = unknown, Send = unknown, AnyReceive = Receive, Heard = Receive>
   extends EventTargetEmitter<AnyReceive> implements AsyncIterable<Receive>, AsyncDisposable {
   static readonly CONNECTING = READY_STATE.CONNECTING
   static readonly OPEN = READY_STATE.OPEN
@@ -305,7 +306,7 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, Send
 
   // Listeners: those of `message` take messages, which one taker may do at a time.
 
-  override on (event: 'message', listener: (message: Receive, isBinary: boolean) => unknown): this
+  override on (event: 'message', listener: (message: Heard, isBinary: boolean) => unknown): this
   override on (event: 'message', listener: (message: AnyReceive, isBinary: boolean) => unknown): this
   override on (event: 'close', listener: (code: number, reason: Buffer) => unknown): this
   override on (event: 'open' | 'drain', listener: () => unknown): this

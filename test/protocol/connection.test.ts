@@ -258,7 +258,7 @@ t.test('the state machine', async t => {
     })
   }
 
-  // CloseReceived is over as soon as our Close is in the output: what is called within `onClosing` comes nearest to it.
+  // Our Close is in the output already when `onClosing` is called.
   t.test('while a Close is being answered', async t => {
     const cells: Record<string, Cell> = {
       ...DROPPED,

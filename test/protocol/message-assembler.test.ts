@@ -425,7 +425,7 @@ t.test('memory', async t => {
     let seen = 0
     const { subarray } = Buffer.prototype
     t.teardown(() => { Buffer.prototype.subarray = subarray })
-    Buffer.prototype.subarray = function (start, end) {
+    Buffer.prototype.subarray = function (start?: number, end?: number) {
       const range = subarray.call(this, start, end)
       seen += range.length
       return range

@@ -12,6 +12,7 @@ const filled: Array<[pattern: string, params: Params, path: string]> = [
   ['/:id(^\\d+$)', { id: 7 }, '/7'],
   ['/:file(^[\\w\\)]+(a|b)$)/:next', { file: 'x', next: 'y' }, '/x/y'],
   ['/:hour(^\\d{2})h:minute(^\\d{2})m', { hour: '08', minute: '15' }, '/08h15m'],
+  ['/:open(\\d+', { open: 1 }, '/1'],
   ['/docs/:page?', { page: 'one' }, '/docs/one'],
   ['/docs/:page?', {}, '/docs'],
   ['/:page?', {}, '/'],

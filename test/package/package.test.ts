@@ -1,0 +1,148 @@
+/**
+ * The package as a user gets it: packed, checked, installed into an empty folder together with Fastify, run and
+ * type-checked there. It needs the npm registry, or npm's cache.
+ */
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { codeBlocks, readme, runFirstExample } from '../helpers/readme.ts'
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+/** What a user installs beside it, in the versions that we test with. */
+const BESIDE = ['fastify', '@sinclair/typebox', '@fastify/type-provider-typebox', '@types/node']
+
+const COMPILERS = { 'TypeScript 6': 'typescript/bin/tsc', 'TypeScript 7': '@typescript/native/bin/tsc' }
+
+const TSCONFIG = {
+  compilerOptions: {
+    target: 'es2023',
+    module: 'nodenext',
+    lib: ['es2023', 'esnext.disposable'],
+    types: ['node'],
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    skipLibCheck: false,
+    noEmit: true
+  },
+  include: ['*.mts', '*.cts']
+}
+
+/** The examples of the README that leave out what stands in one before. */
+const PRELUDE = `
+import Fastify from 'fastify'
+import { Type } from '@sinclair/typebox'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import duplex, { json } from 'fastify-duplex'
+import { counter } from './counter.mjs'
+const app = Fastify().withTypeProvider<TypeBoxTypeProvider>()
+export { Type, duplex, json, counter, app }
+`
+
+const COMMON_JS = `
+import Fastify = require('fastify')
+import duplex = require('fastify-duplex')
+import contract = require('fastify-duplex/contract')
+
+const app = Fastify.fastify()
+void app.register(duplex.default, { maxMessageBytes: 1024 })
+void app.register(duplex.duplex)
+const echo = contract.defineWebSocketRoute({ url: '/echo', messages: contract.text() })
+app.get(echo.url, echo, (socket) => {
+  socket.on('message', (message) => { socket.send(message.toUpperCase()) })
+})
+`
+
+const REQUIRE = `
+const app = require('fastify')()
+app.register(require('fastify-duplex'))
+const { text } = require('fastify-duplex/contract')
+app.after(() => {
+  app.get('/echo', { websocket: true, messages: text() }, (socket) => socket.on('message', (message) => socket.send(message)))
+})
+app.injectWebSocket('/echo').catch(async () => {
+  await app.ready()
+  return app.injectWebSocket('/echo')
+}).then(async (client) => {
+  client.send('hello')
+  console.log(await client.next())
+  await app.close()
+})
+`
+
+const run = promisify(execFile)
+
+async function npm (cwd: string, ...args: string[]): Promise<string> {
+  const { stdout } = await run('npm', args, { cwd, env: { ...process.env, NODE_OPTIONS: '' }, shell: process.platform === 'win32' })
+  return stdout
+}
+
+/** What a tool of our node_modules prints; its output is in the message when it fails. */
+async function tool (cwd: string, path: string, ...args: string[]): Promise<string> {
+  try {
+    const { stdout } = await run(process.execPath, [join(ROOT, 'node_modules', path), ...args], { cwd, env: { ...process.env, NODE_OPTIONS: '' } })
+    return stdout
+  } catch (error) {
+    const { stdout, stderr } = error as { stdout: string, stderr: string }
+    throw new Error(`${path} ${args.join(' ')}:\n${stdout}${stderr}`)
+  }
+}
+
+const versionOf = (name: string): string => JSON.parse(readFileSync(join(ROOT, 'node_modules', name, 'package.json'), 'utf8')).version
+
+t.test('the packed package', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'fastify-duplex-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  const packed = JSON.parse(await npm(ROOT, 'pack', '--json', '--silent', '--pack-destination', folder))[0] as { filename: string, files: Array<{ path: string }> }
+  const tarball = join(folder, packed.filename)
+
+  t.test('holds what is to be published, and nothing else', async (t) => {
+    const paths = packed.files.map(({ path }) => path)
+    t.strictSame(paths.filter((path) => !/^dist\/(index|lib\/.+|types\/.+)\.(js|d\.ts)$/.test(path)).sort(), ['LICENSE', 'README.md', 'package.json'])
+    t.ok(paths.includes('dist/index.d.ts'))
+  })
+
+  t.test('publint and attw have nothing to say', async (t) => {
+    t.match(await tool(ROOT, 'publint/src/cli.js', '--strict', tarball), 'All good!')
+    t.match(await tool(ROOT, '@arethetypeswrong/cli/dist/index.js', tarball, '--profile', 'esm-only', '--no-color'), 'No problems found')
+  })
+
+  writeFileSync(join(folder, 'package.json'), '{ "private": true }')
+  await npm(folder, 'install', '--no-audit', '--no-fund', '--prefer-offline', tarball, ...BESIDE.map((name) => `${name}@${versionOf(name)}`))
+
+  t.test('runs the first example of the README', async (t) => {
+    t.equal(await runFirstExample(folder), '{"echo":"hello"}\n1008 invalid message\n')
+  })
+
+  t.test('can be required', async (t) => {
+    writeFileSync(join(folder, 'require.cjs'), REQUIRE)
+    const { stdout } = await run(process.execPath, ['require.cjs'], { cwd: folder, env: { ...process.env, NODE_OPTIONS: '' } })
+    t.equal(stdout, 'hello\n')
+  })
+
+  t.test('types check in programs that use it', async (t) => {
+    const blocks = codeBlocks('ts')
+    t.ok(blocks.length > 10, 'the examples of the README')
+    blocks.forEach((block, index) => {
+      const isContract = block.includes('export const counter')
+      const isWhole = block.includes("import Fastify from 'fastify'")
+      const text = isContract || isWhole ? block : `import { Type, duplex, json, counter, app } from './prelude.mjs'\nimport type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'\n${block}\nexport {}\n`
+      writeFileSync(join(folder, isContract ? 'counter.mts' : `readme-${index + 1}.mts`), text)
+    })
+    writeFileSync(join(folder, 'prelude.mts'), PRELUDE)
+    writeFileSync(join(folder, 'common.cts'), COMMON_JS)
+    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(TSCONFIG))
+    for (const [name, path] of Object.entries(COMPILERS)) {
+      await t.resolves(tool(folder, path, '-p', '.', '--pretty', 'false'), name)
+    }
+  })
+})
+
+t.test('no file of it speaks of the machine that made it', async (t) => {
+  const lock = readFileSync(join(ROOT, 'package-lock.json'), 'utf8')
+  t.notMatch(lock, /"resolved": "http/, 'package-lock.json names no registry')
+  t.ok(readme.includes('npm install && npm test'))
+})

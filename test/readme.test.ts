@@ -1,0 +1,102 @@
+/**
+ * What the README promises: its first example runs as printed, and its tables say what the code does.
+ */
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import Fastify from 'fastify'
+import t from 'tap'
+import ts from 'typescript'
+import * as errors from '../lib/errors.ts'
+import { resolvePluginOptions, resolveRouteOptions, type ResolvedOptions } from '../lib/plugin/options.ts'
+import { readme, runFirstExample, tableUnder } from './helpers/readme.ts'
+
+const ROOT = fileURLToPath(new URL('../', import.meta.url))
+
+const unquoted = (cell: string): string => cell.replaceAll('`', '')
+
+/** A default as tables and comments spell it; undefined where it is described in words. */
+function spelled (name: string, value: unknown): string | undefined {
+  if (typeof value === 'string') return `'${value}'`
+  if (typeof value === 'boolean') return String(value)
+  if (typeof value !== 'number') return undefined
+  if (name.endsWith('Ms')) return value.toLocaleString('en').replaceAll(',', ' ')
+  return value % 2 ** 20 === 0 ? `${value / 2 ** 20} MiB` : `${value / 2 ** 10} KiB`
+}
+
+/** The comments of the options' types, by name. */
+function commentsOfOptions (): Map<string, string> {
+  const text = readFileSync(join(ROOT, 'types/options.ts'), 'utf8')
+  const tree = ts.createSourceFile('options.ts', text, ts.ScriptTarget.ESNext)
+  const comments = new Map<string, string>()
+  ts.forEachChild(tree, (node) => {
+    if (!ts.isInterfaceDeclaration(node) || !node.name.text.endsWith('Options')) return
+    for (const member of node.members) comments.set((member.name as ts.Identifier).text, text.slice(member.getFullStart(), member.getStart(tree)))
+  })
+  return comments
+}
+
+t.test('the first example runs as printed', async (t) => {
+  // A package of its own below this one: what it does not have itself is found in our node_modules.
+  const folder = t.testdir({ 'package.json': '{}', node_modules: { 'fastify-duplex': { 'package.json': readFileSync(join(ROOT, 'package.json')) } } })
+  const outDir = join(folder, 'node_modules/fastify-duplex/dist')
+  execFileSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', join(ROOT, 'tsconfig.build.json'), '--noCheck', '--declaration', 'false', '--outDir', outDir], { stdio: 'inherit' })
+  t.equal(await runFirstExample(folder), '{"echo":"hello"}\n1008 invalid message\n')
+})
+
+t.test('the table of options', async (t) => {
+  const app = Fastify()
+  const defaults = resolvePluginOptions(app, undefined, {})
+  const rows = new Map(tableUnder('Options').map(([name, byDefault, what]) => [unquoted(name!), { byDefault: byDefault!, what: what! }]))
+  const comments = commentsOfOptions()
+  const names = Object.keys(defaults).sort()
+  t.strictSame([...rows.keys()].sort(), names, 'has every option, and no other')
+  t.strictSame([...comments.keys()].sort(), names, 'and so have the types')
+
+  for (const [name, value] of Object.entries(defaults)) {
+    const { byDefault, what } = rows.get(name)!
+    const text = spelled(name, value)
+    if (text !== undefined) {
+      t.ok(unquoted(byDefault).includes(text), `${name}: the README says ${text}`)
+      t.ok(comments.get(name)!.replaceAll('`', '').includes(text), `${name}: its type says ${text}`)
+      if (name.endsWith('Ms')) t.match(byDefault, / ms$/, `${name}: with its unit`)
+    }
+    // Refused for its name before its value is looked at.
+    const given = { [name]: defaults[name as keyof ResolvedOptions] }
+    const onRoute = doesNotThrow(() => resolveRouteOptions(app, defaults, given as never))
+    t.equal(onRoute, !what.startsWith('only at `register`'), `${name}: where it may stand`)
+  }
+  t.match(rows.get('maxUnsentBytes')!.byDefault, 'twice `maxMessageBytes`')
+  t.equal(resolvePluginOptions(app, undefined, { maxMessageBytes: 2 ** 26 }).maxUnsentBytes, 2 ** 27)
+  t.equal(resolvePluginOptions(Fastify({ bodyLimit: 12_345 }), undefined, {}).maxMessageBytes, 12_345, 'the bodyLimit')
+})
+
+t.test('the table of errors', async (t) => {
+  const rows = new Map(tableUnder('Errors').map(([code, where]) => [unquoted(code!), where!]))
+  t.strictSame([...rows.keys()].sort(), Object.keys(errors).sort(), 'has every code, and no other')
+  for (const [code, where] of rows) {
+    const error = new errors[code as keyof typeof errors]()
+    t.equal(error.code, code)
+    if (where.startsWith('answer')) t.ok(where.includes(String(error.statusCode)), `${code}: the status is ${error.statusCode}`)
+  }
+})
+
+t.test('commands and files that it names are there', async (t) => {
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> }
+  for (const [, run, name] of readme.matchAll(/npm (run )?([\w:]+)/g)) {
+    if (run !== undefined || name === 'test') t.type(scripts[name!], 'string', `npm ${run ?? ''}${name}`)
+  }
+  for (const [, target] of readme.matchAll(/\]\((?!https:|#)([^)]+)\)/g)) t.ok(existsSync(join(ROOT, target!)), target!)
+  const headings = [...readme.matchAll(/^## (.+)$/gm)].map((match) => match[1]!.toLowerCase().replaceAll(/[^\w -]/g, '').replaceAll(' ', '-'))
+  for (const [, anchor] of readme.matchAll(/\]\(#([^)]+)\)/g)) t.ok(headings.includes(anchor!), `#${anchor}`)
+})
+
+function doesNotThrow (call: () => unknown): boolean {
+  try {
+    call()
+    return true
+  } catch {
+    return false
+  }
+}
