@@ -9,6 +9,7 @@ import { prepare } from 'fastify-duplex'
  * @typedef {Extract<Socket, { protocol: 'chat.v1' }>} SocketV1
  * @typedef {Extract<Socket, { protocol: 'chat.v2' }>} SocketV2
  * @typedef {{ socket: Socket, name: string }} Member
+ * @typedef {import('fastify-duplex').Prepared<any>} Prepared
  */
 
 export class Room {
@@ -46,7 +47,7 @@ export class Room {
     this.#tellV2({ type: 'counts', room: this.size, server })
   }
 
-  /** @param {Parameters<SocketV1['send']>[0]} message */
+  /** @param {Exclude<Parameters<SocketV1['send']>[0], Prepared>} message */
   #tellV1 (message) {
     // Encoded once, however many there are.
     const prepared = prepare(message)
@@ -56,7 +57,7 @@ export class Room {
     }
   }
 
-  /** @param {Parameters<SocketV2['send']>[0]} message @param {Member} [except] */
+  /** @param {Exclude<Parameters<SocketV2['send']>[0], Prepared>} message @param {Member} [except] */
   #tellV2 (message, except) {
     const prepared = prepare(message)
     for (const member of this.#members) {

@@ -25,7 +25,8 @@ type Attribute = 'onopen' | 'onmessage' | 'onerror' | 'onclose'
 /** A listener of the emitter that makes the event object and hands it to the one it stands for. */
 interface Wrapper {
   (...args: any[]): unknown
-  readonly listener: AnyListener
+  // Not `listener`, by which the emitter would take it for a wrapper of its own `once`.
+  readonly original: AnyListener
   readonly attribute: boolean
 }
 
@@ -62,7 +63,7 @@ export abstract class EventTargetEmitter<Data> extends EventEmitter {
   set onclose (listener: ((this: this, event: CloseEvent<this>) => unknown) | null) { this.#setAttribute('onclose', listener) }
 
   #attribute (name: Attribute): any {
-    return this.#wrappers(name.slice(2)).find((wrapper) => wrapper.attribute)?.listener ?? null
+    return this.#wrappers(name.slice(2)).find((wrapper) => wrapper.attribute)?.original ?? null
   }
 
   #setAttribute (name: Attribute, listener: unknown): void {
@@ -73,11 +74,11 @@ export abstract class EventTargetEmitter<Data> extends EventEmitter {
   }
 
   #wrapperOf (type: string, listener: AnyListener): Wrapper | undefined {
-    return this.#wrappers(type).find((wrapper) => wrapper.listener === listener && !wrapper.attribute)
+    return this.#wrappers(type).find((wrapper) => wrapper.original === listener && !wrapper.attribute)
   }
 
   #wrappers (type: string): Wrapper[] {
-    return this.listeners(type).filter((listener): listener is Wrapper => 'listener' in listener && 'attribute' in listener)
+    return this.listeners(type).filter((listener): listener is Wrapper => 'original' in listener && 'attribute' in listener)
   }
 
   #wrap (type: string, listener: AnyListener, attribute: boolean): Wrapper {
@@ -86,7 +87,7 @@ export abstract class EventTargetEmitter<Data> extends EventEmitter {
       const event = this.#eventFor(type, args)
       return typeof listener === 'function' ? listener.call(this, event) : listener.handleEvent(event)
     }
-    return Object.assign(call, { listener, attribute })
+    return Object.assign(call, { original: listener, attribute })
   }
 
   #eventFor (type: string, [first, second]: any[]): SocketEvent {

@@ -37,9 +37,12 @@ export interface CloseInfo {
 /** What a taker gets when no message will come any more. */
 export const END = Symbol('end of messages')
 
-interface Waiter {
+export interface Waiter {
   /** Whether it ends as soon as the connection is not open; else only when it has closed. */
   readonly endsWhenClosing: boolean
+  /** Whether it takes the messages of a raw connection as octets, text and binary alike. */
+  readonly asOctets?: boolean
+  /** Gets a message, or END. */
   settle (message: unknown): void
 }
 
@@ -54,7 +57,10 @@ export class Receiver implements ConnectionHandler {
   readonly #faults: FaultSink
 
   #taker: Taker | undefined
-  #waiters: Waiter[] | undefined
+  readonly #waiters: Waiter[] = []
+  #handingOut = false
+  /** Messages were taken by `next`, which holds no place between its calls. */
+  #takenByNext = false
   #queue: MessageQueue | undefined
   /** Paused by the application. */
   #paused = false
@@ -93,8 +99,8 @@ export class Receiver implements ConnectionHandler {
 
   closedError (): Error {
     const { closeCode, sentCloseCode, closeReason } = this.#connection
-    // Our own code is all that is known until the peer has answered.
-    const code = closeCode === CloseCode.AbnormalClosure ? sentCloseCode : closeCode
+    // Our own code is all that is known until the peer has answered, or has not.
+    const code = closeCode === CloseCode.AbnormalClosure && this.#connection.state !== State.Closed ? sentCloseCode : closeCode
     return Object.assign(new FST_WS_ERR_CLOSED(code), { closeCode: code, reason: closeReason })
   }
 
@@ -109,6 +115,7 @@ export class Receiver implements ConnectionHandler {
   }
 
   pause (): void {
+    if (this.#connection.state !== State.Open) return
     this.#paused = true
     this.#connection.pause()
   }
@@ -147,38 +154,28 @@ export class Receiver implements ConnectionHandler {
 
   /** A call of `next` is settled; the last of them gives the place free. */
   releaseNext (): void {
-    if (this.#waiters === undefined || this.#waiters.length === 0) this.release()
+    this.#takenByNext = true
+    if (this.#waiters.length === 0) this.release()
   }
 
   /** The next message for the taker, now or when it comes: `settle` gets it, or END. */
   take (waiter: Waiter): void {
-    const message = this.#waiters === undefined || this.#waiters.length === 0 ? this.#shift() : END
-    if (message !== END) waiter.settle(message)
-    else if (this.#isOver(waiter)) waiter.settle(END)
-    else (this.#waiters ??= []).push(waiter)
+    this.#waiters.push(waiter)
+    Receiver.#handOut(this)
   }
 
   /** Whether the waiter was still waiting. */
   forget (waiter: Waiter): boolean {
-    const index = this.#waiters?.indexOf(waiter) ?? -1
-    if (index !== -1) this.#waiters!.splice(index, 1)
+    const index = this.#waiters.indexOf(waiter)
+    if (index !== -1) this.#waiters.splice(index, 1)
     return index !== -1
-  }
-
-  /** A message as iteration, `next` and `stream` show it: text of a raw connection is a string to them. */
-  shownToTaker (message: unknown, isBinary: boolean): unknown {
-    return this.#subprotocol.raw && !isBinary ? (message as Buffer).toString() : message
   }
 
   // What the connection tells
 
   onMessage (data: string | Buffer, isBinary: boolean): void {
     if (this.#queue === undefined || this.#queue.length === 0) {
-      if (this.#waiters !== undefined && this.#waiters.length > 0) {
-        const message = this.#decode(data, isBinary)
-        if (message !== END) this.#waiters.shift()!.settle(this.shownToTaker(message, isBinary))
-        return
-      }
+      if (this.#waiters.length > 0) return this.#deliverToWaiter(data, isBinary)
       if (this.emitter.listenerCount('message') > 0) return this.#deliver(data, isBinary)
     }
     (this.#queue ??= new MessageQueue()).push(data, isBinary)
@@ -192,11 +189,10 @@ export class Receiver implements ConnectionHandler {
   onClosing (): void {
     // What had arrived is still to be had, whoever had paused.
     this.#paused = false
-    this.#handOutLater()
     this.#abort?.abort(this.closedError())
     this.onClosingOnce?.()
     this.onClosingOnce = undefined
-    this.#endWaiters()
+    this.#handOutOrEnd()
   }
 
   onError (error: ProtocolError): void {
@@ -207,11 +203,12 @@ export class Receiver implements ConnectionHandler {
 
   onSocketError (error: Error): void {
     if (this.#connection.state === State.Closed) return
+    this.#connection.abort()
     this.fault('socket', Object.assign(new FST_WS_ERR_SOCKET(error.message), { cause: error }))
   }
 
   onClose (code: number, reason: string): void {
-    this.#endWaiters()
+    this.#handOutOrEnd()
     this.#resolveClosed?.(this.#closeInfo())
     this.#emit('close', code, Buffer.from(reason))
     this.#faults.onClosed()
@@ -246,17 +243,25 @@ export class Receiver implements ConnectionHandler {
     const message = this.#decode(data, isBinary)
     if (message === END) return
     try {
-      this.emitter.emit('message', message, isBinary)
+      this.emitter.emit('message', isBinary ? this.#asBinaryType(message) : message, isBinary)
     } catch (error) {
       this.#faults.onFault('listener', error, message)
     }
   }
 
+  /** An invalid message is none: the waiter goes on waiting. */
+  #deliverToWaiter (data: string | Buffer, isBinary: boolean): void {
+    const message = this.#decode(data, isBinary)
+    if (message === END) return
+    const waiter = this.#waiters.shift()!
+    if (!this.#subprotocol.raw || waiter.asOctets === true) waiter.settle(message)
+    else waiter.settle(isBinary ? this.#asBinaryType(message) : (message as Buffer).toString())
+  }
+
   /** The message, or END if it is not valid: then it goes to the fault sink in its place. */
   #decode (data: string | Buffer, isBinary: boolean): unknown {
     try {
-      const message = this.#subprotocol.decode(data, isBinary)
-      return isBinary && this.binaryType !== 'nodebuffer' && this.#subprotocol.raw ? convert(message as Buffer, this.binaryType) : message
+      return this.#subprotocol.decode(data, isBinary)
     } catch (error) {
       if (error instanceof InvalidMessage) this.#faults.onInvalidMessage(error)
       else this.#faults.onFault('handler', error, undefined)
@@ -264,18 +269,16 @@ export class Receiver implements ConnectionHandler {
     }
   }
 
-  /** The first message that waits and is valid, as a taker sees it; END if there is none. */
-  #shift (): unknown {
-    const queue = this.#queue
-    if (queue === undefined) return END
-    while (!this.#paused && queue.length > 0) {
-      const { data, isBinary } = queue
-      queue.shift()
-      this.#resumeIfRoom()
-      const message = this.#decode(data, isBinary)
-      if (message !== END) return this.shownToTaker(message, isBinary)
-    }
-    return END
+  #asBinaryType (message: unknown): unknown {
+    if (this.binaryType === 'nodebuffer' || !this.#subprotocol.raw) return message
+    const data = message as Buffer
+    return this.binaryType === 'fragments' ? [data] : data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength)
+  }
+
+  /** Those who wait hear of the end: at once, unless something is still there for them. */
+  #handOutOrEnd (): void {
+    if (this.#queue === undefined || this.#queue.length === 0) this.#endWaiters()
+    else this.#handOutLater()
   }
 
   #handOutLater (): void {
@@ -284,19 +287,30 @@ export class Receiver implements ConnectionHandler {
 
   /** What waits goes to those who wait, or to the listeners, as long as there are any. */
   static #handOut (receiver: Receiver): void {
-    const queue = receiver.#queue!
-    const waiters = (receiver.#waiters ??= [])
-    while (waiters.length > 0) {
-      const message = receiver.#shift()
-      if (message === END) return
-      waiters.shift()!.settle(message)
-    }
-    while (queue.length > 0 && !receiver.#paused && receiver.#taker === undefined && receiver.emitter.listenerCount('message') > 0) {
+    // Called from within, by what a message has caused: the loop that is running goes on with it.
+    if (receiver.#handingOut) return
+    receiver.#handingOut = true
+    const queue = receiver.#queue
+    const waiters = receiver.#waiters
+    while (queue !== undefined && queue.length > 0 && !receiver.#paused) {
+      const toWaiter = waiters.length > 0
+      if (!toWaiter && (receiver.#taker !== undefined || receiver.emitter.listenerCount('message') === 0)) break
       const { data, isBinary } = queue
       queue.shift()
-      receiver.#deliver(data, isBinary)
+      if (toWaiter) receiver.#deliverToWaiter(data, isBinary)
+      else receiver.#deliver(data, isBinary)
     }
+    receiver.#handingOut = false
     receiver.#resumeIfRoom()
+    receiver.#endWaiters()
+  }
+
+  #endWaiters (): void {
+    if (this.#connection.state === State.Open || this.#handingOut) return
+    for (const waiter of this.#waiters.splice(0)) {
+      if (this.#isOver(waiter)) waiter.settle(END)
+      else this.#waiters.push(waiter)
+    }
   }
 
   #isFull (): boolean {
@@ -314,12 +328,12 @@ export class Receiver implements ConnectionHandler {
 
   #resumeIfRoom (): void {
     // Half empty: not a pause and a resume for each message.
-    if (!this.#paused && !this.#connection.reading && this.#queue!.bytes <= this.#limits.queueBytes / 2) this.#connection.resume()
+    if (this.#queue !== undefined && !this.#paused && !this.#connection.reading && this.#queue.bytes <= this.#limits.queueBytes / 2) this.#connection.resume()
   }
 
   /** A route that only sends lives on, although its peer fills a queue that nobody will ever take from. */
   #discardIfAbandoned (): void {
-    if (!this.#handlerSettled || !this.#isFull() || this.#taker !== undefined || this.emitter.listenerCount('message') > 0) return
+    if (!this.#handlerSettled || !this.#isFull() || this.#taker !== undefined || this.#takenByNext || this.emitter.listenerCount('message') > 0) return
     const count = this.#queue!.length
     this.#queue!.clear()
     this.#resumeIfRoom()
@@ -332,20 +346,4 @@ export class Receiver implements ConnectionHandler {
     const { state } = this.#connection
     return state === State.Closed || (waiter.endsWhenClosing && state !== State.Open)
   }
-
-  /** Nothing comes any more: those who wait hear of it, once there is nothing in the queue for them. */
-  #endWaiters (): void {
-    const waiters = this.#waiters
-    if (waiters === undefined || waiters.length === 0) return
-    if (this.#queue !== undefined && this.#queue.length > 0) Receiver.#handOut(this)
-    for (const waiter of waiters.splice(0)) {
-      if (this.#isOver(waiter)) waiter.settle(END)
-      else waiters.push(waiter)
-    }
-  }
-}
-
-function convert (data: Buffer, binaryType: BinaryType): unknown {
-  if (binaryType === 'fragments') return [data]
-  return data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength)
 }

@@ -4,7 +4,7 @@
  */
 import { Duplex } from 'node:stream'
 import { FST_WS_ERR_DATA_TYPE } from '../errors.ts'
-import { END, type Receiver } from './receiver.ts'
+import { END, type Receiver, type Waiter } from './receiver.ts'
 
 /** What the stream needs of a socket. */
 export interface StreamSocket {
@@ -18,8 +18,9 @@ export function messageStream (receiver: Receiver, socket: StreamSocket, objectM
   receiver.acquire('a stream')
   let ended = false
 
-  const waiter = {
+  const waiter: Waiter = {
     endsWhenClosing: false,
+    asOctets: true,
     settle (message: unknown): void {
       if (message === END) {
         ended = true
@@ -44,7 +45,11 @@ export function messageStream (receiver: Receiver, socket: StreamSocket, objectM
       receiver.take(waiter)
     },
     write (message, _encoding, callback) {
-      socket.send(message, callback)
+      try {
+        socket.send(message, callback)
+      } catch (error) {
+        callback(error as Error)
+      }
     },
     final (callback) {
       socket.close(1000)

@@ -2,14 +2,14 @@
  * Two ways of taking messages one at a time: `next()` and `for await`. Both wait, both keep the order, and what
  * they do not take stays in the queue.
  */
-import { END, type Receiver } from './receiver.ts'
+import { END, type Receiver, type Waiter } from './receiver.ts'
 
 /** Resolves with the next message; rejects with FST_WS_ERR_CLOSED once the connection is not open, FST_WS_ERR_TAKEN, or the signal's reason. */
 export function nextMessage (receiver: Receiver, signal: AbortSignal | undefined): Promise<unknown> {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted()
     receiver.acquire('next()')
-    const waiter = {
+    const waiter: Waiter = {
       endsWhenClosing: true,
       settle (message: unknown): void {
         signal?.removeEventListener('abort', onAbort)
@@ -36,7 +36,7 @@ export class MessageIterator<Message> implements AsyncIterableIterator<Message> 
   readonly #receiver: Receiver
   #done = false
   /** Calls of `next` that wait. */
-  #pending: Array<{ endsWhenClosing: boolean, settle (message: unknown): void }> = []
+  readonly #pending: Waiter[] = []
 
   constructor (receiver: Receiver) {
     receiver.acquire('an iteration')
@@ -46,7 +46,7 @@ export class MessageIterator<Message> implements AsyncIterableIterator<Message> 
   next (): Promise<IteratorResult<Message, undefined>> {
     if (this.#done) return Promise.resolve({ done: true, value: undefined })
     return new Promise((resolve) => {
-      const waiter = {
+      const waiter: Waiter = {
         endsWhenClosing: false,
         settle: (message: unknown): void => {
           this.#pending.shift()

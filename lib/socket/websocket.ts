@@ -173,8 +173,8 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, Send
   #sendData (data: Data, options: SendOptions | undefined): boolean {
     const fin = options?.fin ?? true
     if (typeof data === 'string' && options?.binary !== true) return this.#connection.sendText(data, fin)
-    const text = options?.binary === false || typeof data === 'number'
-    return this.#connection.sendBytes(toBytes(data), text ? Opcode.Text : Opcode.Binary, fin)
+    const binary = options?.binary ?? typeof data !== 'number'
+    return this.#connection.sendBytes(toBytes(data), binary ? Opcode.Binary : Opcode.Text, fin)
   }
 
   #sendPrepared (prepared: Prepared<unknown>): boolean {

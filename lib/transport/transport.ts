@@ -9,6 +9,7 @@ import { Buffer } from 'node:buffer'
 import type { Duplex } from 'node:stream'
 import { State, type Connection } from '../protocol/connection.ts'
 import type { OutputBatch } from '../protocol/output-buffer.ts'
+import { setImmediate } from './real-timers.ts'
 import { writesAtOnce } from './tcp.ts'
 
 export interface TransportOptions {

@@ -32,8 +32,7 @@ export interface Example {
 /** Starts `examples/<file>`, which prints its address when it listens. It needs what `npm run build` makes. */
 export async function startExample (file: string, args: string[] = [], env: NodeJS.ProcessEnv = {}): Promise<Example> {
   const path = fileURLToPath(new URL(`../../examples/${file}`, import.meta.url))
-  // Not the NODE_OPTIONS of the test runner: the example runs as a user runs it.
-  const child = spawn(process.execPath, [path, ...args], { env: { ...process.env, NODE_OPTIONS: '', ...env }, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [path, ...args], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] })
   const exited = new Promise<number | null>((resolve) => child.once('exit', resolve))
   let printed = ''
   child.stdout.setEncoding('utf8')

@@ -53,8 +53,7 @@ export async function runFirstExample (folder: string): Promise<string> {
 }
 
 function start (cwd: string, args: string[], env: NodeJS.ProcessEnv = {}) {
-  // Without the NODE_OPTIONS of the test runner: as a reader runs it.
-  const child = spawn(process.execPath, args, { cwd, env: { ...process.env, NODE_OPTIONS: '', ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   let printed = ''
   let listener: (printed: string) => void = () => {}
   for (const stream of [child.stdout, child.stderr]) {

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { codeBlocks, readme, runFirstExample } from '../helpers/readme.ts'
+import { codeBlocks, runFirstExample } from '../helpers/readme.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 /** What a user installs beside it, in the versions that we test with. */
@@ -57,16 +57,17 @@ app.get(echo.url, echo, (socket) => {
 `
 
 const REQUIRE = `
-const app = require('fastify')()
-app.register(require('fastify-duplex'))
+const app = require('fastify').fastify()
 const { text } = require('fastify-duplex/contract')
+
+app.register(require('fastify-duplex'))
 app.after(() => {
-  app.get('/echo', { websocket: true, messages: text() }, (socket) => socket.on('message', (message) => socket.send(message)))
+  app.get('/echo', { websocket: true, messages: text() }, (socket) => {
+    socket.on('message', (message) => { socket.send(message) })
+  })
 })
-app.injectWebSocket('/echo').catch(async () => {
-  await app.ready()
-  return app.injectWebSocket('/echo')
-}).then(async (client) => {
+app.ready().then(async () => {
+  const client = await app.injectWebSocket('/echo')
   client.send('hello')
   console.log(await client.next())
   await app.close()
@@ -75,21 +76,21 @@ app.injectWebSocket('/echo').catch(async () => {
 
 const run = promisify(execFile)
 
-async function npm (cwd: string, ...args: string[]): Promise<string> {
-  const { stdout } = await run('npm', args, { cwd, env: { ...process.env, NODE_OPTIONS: '' }, shell: process.platform === 'win32' })
-  return stdout
-}
-
-/** What a tool of our node_modules prints; its output is in the message when it fails. */
-async function tool (cwd: string, path: string, ...args: string[]): Promise<string> {
+/** What a command prints, without the hooks that the test runner puts into NODE_OPTIONS; all its output is in the message when it fails. */
+async function output (cwd: string, command: string, ...args: string[]): Promise<string> {
   try {
-    const { stdout } = await run(process.execPath, [join(ROOT, 'node_modules', path), ...args], { cwd, env: { ...process.env, NODE_OPTIONS: '' } })
+    const { stdout } = await run('env', ['-u', 'NODE_OPTIONS', command, ...args], { cwd, maxBuffer: 2 ** 26 })
     return stdout
   } catch (error) {
     const { stdout, stderr } = error as { stdout: string, stderr: string }
-    throw new Error(`${path} ${args.join(' ')}:\n${stdout}${stderr}`)
+    throw new Error(`${command} ${args.join(' ')}\n${stdout}${stderr}`)
   }
 }
+
+const npm = (cwd: string, ...args: string[]): Promise<string> => output(cwd, 'npm', ...args)
+const node = (cwd: string, ...args: string[]): Promise<string> => output(cwd, process.execPath, ...args)
+/** A tool of our node_modules. */
+const tool = (cwd: string, path: string, ...args: string[]): Promise<string> => node(cwd, join(ROOT, 'node_modules', path), ...args)
 
 const versionOf = (name: string): string => JSON.parse(readFileSync(join(ROOT, 'node_modules', name, 'package.json'), 'utf8')).version
 
@@ -119,8 +120,7 @@ t.test('the packed package', async (t) => {
 
   t.test('can be required', async (t) => {
     writeFileSync(join(folder, 'require.cjs'), REQUIRE)
-    const { stdout } = await run(process.execPath, ['require.cjs'], { cwd: folder, env: { ...process.env, NODE_OPTIONS: '' } })
-    t.equal(stdout, 'hello\n')
+    t.equal(await node(folder, 'require.cjs'), 'hello\n')
   })
 
   t.test('types check in programs that use it', async (t) => {
@@ -141,8 +141,6 @@ t.test('the packed package', async (t) => {
   })
 })
 
-t.test('no file of it speaks of the machine that made it', async (t) => {
-  const lock = readFileSync(join(ROOT, 'package-lock.json'), 'utf8')
-  t.notMatch(lock, /"resolved": "http/, 'package-lock.json names no registry')
-  t.ok(readme.includes('npm install && npm test'))
+t.test('package-lock.json names no registry', async (t) => {
+  t.notMatch(readFileSync(join(ROOT, 'package-lock.json'), 'utf8'), '"resolved"')
 })
