@@ -290,13 +290,12 @@ export class Receiver implements ConnectionHandler {
     // Called from within, by what a message has caused: the loop that is running goes on with it.
     if (receiver.#handingOut) return
     receiver.#handingOut = true
-    const queue = receiver.#queue
     const waiters = receiver.#waiters
-    while (queue !== undefined && queue.length > 0 && !receiver.#paused) {
+    while (receiver.#hasMessage()) {
       const toWaiter = waiters.length > 0
       if (!toWaiter && (receiver.#taker !== undefined || receiver.emitter.listenerCount('message') === 0)) break
-      const { data, isBinary } = queue
-      queue.shift()
+      const { data, isBinary } = receiver.#queue!
+      receiver.#queue!.shift()
       if (toWaiter) receiver.#deliverToWaiter(data, isBinary)
       else receiver.#deliver(data, isBinary)
     }
@@ -311,6 +310,10 @@ export class Receiver implements ConnectionHandler {
       if (this.#isOver(waiter)) waiter.settle(END)
       else this.#waiters.push(waiter)
     }
+  }
+
+  #hasMessage (): boolean {
+    return this.#queue !== undefined && this.#queue.length > 0 && !this.#paused
   }
 
   #isFull (): boolean {

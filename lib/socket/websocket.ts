@@ -9,10 +9,10 @@ import { isSendableCloseCode, MAX_CLOSE_REASON_BYTES } from '../protocol/close-p
 import { CloseCode, MAX_CONTROL_PAYLOAD, Opcode } from '../protocol/constants.ts'
 import { State, type Connection } from '../protocol/connection.ts'
 import { encodeServerFrame } from '../protocol/frame-writer.ts'
+import { encodeRaw } from '../subprotocol/codec.ts'
 import { Prepared } from '../subprotocol/prepared.ts'
 import type { Subprotocol } from '../subprotocol/subprotocol.ts'
 import type { Transport } from '../transport/transport.ts'
-import { toBytes, type Data } from './data.ts'
 import { EventTargetEmitter } from './event-target.ts'
 import type { BinaryType, CloseInfo, Receiver, ReceiverLimits } from './receiver.ts'
 import { messageStream } from './stream.ts'
@@ -27,6 +27,9 @@ export interface SendOptions {
   /** False: a fragment, which later sends continue (RFC 6455 §5.4). */
   fin?: boolean
 }
+
+/** What a ping or pong can carry; a number as its decimal text. */
+export type ControlData = string | ArrayBuffer | ArrayBufferView | number
 
 /** Called when the message has been handed to the operating system, or with an error when it is lost. */
 export type SendCallback = (error?: Error) => void
@@ -160,7 +163,7 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, Send
       return false
     }
     if (message instanceof Prepared) this.#sendPrepared(message)
-    else if (this.#subprotocol.raw) this.#sendData(message as Data, options)
+    else if (this.#subprotocol.raw) this.#sendData(message, options)
     else this.#sendEncoded(this.#subprotocol.encode(message))
     if (callback !== undefined) this.#connection.output.addCallback(callback)
     return this.#belowMark()
@@ -170,11 +173,12 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, Send
     return typeof encoded === 'string' ? this.#connection.sendText(encoded) : this.#connection.sendBytes(encoded, Opcode.Binary)
   }
 
-  #sendData (data: Data, options: SendOptions | undefined): boolean {
+  #sendData (data: unknown, options: SendOptions | undefined): boolean {
+    const encoded = encodeRaw(data)
     const fin = options?.fin ?? true
-    if (typeof data === 'string' && options?.binary !== true) return this.#connection.sendText(data, fin)
-    const binary = options?.binary ?? typeof data !== 'number'
-    return this.#connection.sendBytes(toBytes(data), binary ? Opcode.Binary : Opcode.Text, fin)
+    const binary = options?.binary ?? typeof encoded !== 'string'
+    if (typeof encoded === 'string' && !binary) return this.#connection.sendText(encoded, fin)
+    return this.#connection.sendBytes(asOctets(encoded), binary ? Opcode.Binary : Opcode.Text, fin)
   }
 
   #sendPrepared (prepared: Prepared<unknown>): boolean {
@@ -189,7 +193,7 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, Send
     try {
       // Counted in bufferedAmount, and dropped.
       if (message instanceof Prepared) this.#sendPrepared(message)
-      else if (this.#subprotocol.raw) this.#sendData(message as Data, options)
+      else if (this.#subprotocol.raw) this.#sendData(message, options)
       else this.#sendEncoded(this.#subprotocol.encode(message))
     } catch {
       // Nothing throws after the close.
@@ -266,12 +270,12 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, Send
   // Control frames
 
   /** Sends a ping with 125 bytes at most, else FST_WS_ERR_CONTROL_PAYLOAD is thrown; after the close it does nothing. */
-  ping (data: Data = ''): void {
+  ping (data: ControlData = ''): void {
     if (this.#connection.state === State.Open && this.#mayBuffer()) this.#connection.ping(controlPayload(data))
   }
 
   /** Sends a pong that nobody asked for (RFC 6455 §5.5.3). Pings are answered without it. */
-  pong (data: Data = ''): void {
+  pong (data: ControlData = ''): void {
     if (this.#connection.state === State.Open && this.#mayBuffer()) this.#connection.pong(controlPayload(data))
   }
 
@@ -344,8 +348,12 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, Send
 
 type StreamableSocket = Parameters<typeof messageStream>[1]
 
-function controlPayload (data: Data): Uint8Array {
-  const payload = toBytes(data)
+function asOctets (data: string | Uint8Array): Uint8Array {
+  return typeof data === 'string' ? Buffer.from(data) : data
+}
+
+function controlPayload (data: ControlData): Uint8Array {
+  const payload = asOctets(encodeRaw(data))
   if (payload.length > MAX_CONTROL_PAYLOAD) throw new FST_WS_ERR_CONTROL_PAYLOAD()
   return payload
 }
