@@ -127,7 +127,7 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, Send
   }
 
   /** A place for what belongs to the connection; made when first touched. */
-  get data (): SocketData { return (this.#data ??= {}) }
+  get data (): SocketData { return (this.#data ??= {} as SocketData) }
 
   /** Resolves when the connection has closed; never rejects. */
   get closed (): Promise<CloseInfo> { return this.#receiver.closed }

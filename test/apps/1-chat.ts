@@ -35,41 +35,39 @@ function say (room: string, from: string, text: string) {
   }
 }
 
-export function build () {
+export async function build () {
   const app = Fastify().withTypeProvider<TB>()
-  app.register(duplex)
+  await app.register(duplex)
 
-  app.after(() => {
-    app.get(chat.url, chat, async (socket, request) => {
-      const { room } = request.params
-      let sockets = rooms.get(room)
-      if (sockets === undefined) rooms.set(room, sockets = new Set<ChatSocket>())
-      sockets.add(socket)
-      try {
-        if (socket.protocol === 'chat.v2') {
-          for await (const message of socket) {
-            if (message.type === 'say') say(room, request.ip, message.text)
-          }
-        } else {
-          for await (const message of socket) say(room, request.ip, message.text)
-        }
-      } finally {
-        sockets.delete(socket)
-        if (sockets.size === 0) rooms.delete(room)
-      }
-    })
-
-    // The same messages, with a handler for each subprotocol.
-    app.get('/map', { websocket: true, subprotocols: chat.subprotocols }, {
-      'chat.v1': (socket) => {
-        socket.on('message', (message) => { socket.send({ text: message.text }) })
-      },
-      'chat.v2': async (socket) => {
+  app.get(chat.url, chat, async (socket, request) => {
+    const { room } = request.params
+    let sockets = rooms.get(room)
+    if (sockets === undefined) rooms.set(room, sockets = new Set<ChatSocket>())
+    sockets.add(socket)
+    try {
+      if (socket.protocol === 'chat.v2') {
         for await (const message of socket) {
-          if (message.type === 'say') socket.send({ type: 'said', from: '', text: message.text })
+          if (message.type === 'say') say(room, request.ip, message.text)
         }
+      } else {
+        for await (const message of socket) say(room, request.ip, message.text)
       }
-    })
+    } finally {
+      sockets.delete(socket)
+      if (sockets.size === 0) rooms.delete(room)
+    }
+  })
+
+  // The same messages, with a handler for each subprotocol.
+  app.get('/map', { websocket: true, subprotocols: chat.subprotocols }, {
+    'chat.v1': (socket) => {
+      socket.on('message', (message) => { socket.send({ text: message.text }) })
+    },
+    'chat.v2': async (socket) => {
+      for await (const message of socket) {
+        if (message.type === 'say') socket.send({ type: 'said', from: '', text: message.text })
+      }
+    }
   })
 
   return app

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import t, { type Test } from 'tap'
 import { MAX_FIELD_LENGTH } from '../../lib/handshake/header-grammar.ts'
 import {
-  acceptHandshake, computeAccept, isWebSocketUpgrade, readHandshake, type HandshakeRequest, type OpeningHandshake
+  acceptHandshake, checkPlainUpgrade, computeAccept, isWebSocketUpgrade, readHandshake, type HandshakeRequest, type OpeningHandshake
 } from '../../lib/handshake/server-handshake.ts'
 import { HandshakeError } from '../../lib/protocol/errors.ts'
 
@@ -350,4 +350,16 @@ t.test('acceptHandshake', async t => {
     ))
     t.strictSame(acceptHandshake(peer), fields)
   })
+})
+
+t.test('an upgrade request to a plain route is held to what node:http leaves unchecked, and to nothing else', async (t) => {
+  const refusesPlain = (request: HandshakeRequest, statusCode: number, message: RegExp): void => {
+    t.throws(() => checkPlainUpgrade(request), { name: 'HandshakeError', statusCode, message })
+  }
+  t.doesNotThrow(() => checkPlainUpgrade(requestOf([['Host', 'localhost'], ['Upgrade', 'h2c']], { method: 'POST' })))
+  refusesPlain(requestWithout('Host'), 400, /Host/)
+  refusesPlain(requestWhere('Host', 'a', 'a'), 400, /Host/)
+  refusesPlain(requestWith(['Content-Length', '5']), 400, /body/)
+  refusesPlain(requestWith(['Transfer-Encoding', 'chunked']), 400, /body/)
+  refusesPlain(requestWith(...Array.from({ length: 1000 }, (_, i): Field => [`X-${i}`, ''])), 431, /fields/)
 })

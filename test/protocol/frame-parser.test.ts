@@ -107,6 +107,10 @@ t.test('the first two octets', async t => {
     for (const rsv1Allowed of [false, true]) {
       t.test(`${role}${rsv1Allowed ? ' with an extension that uses RSV1' : ''}: every pair is judged when it is there, with 1002`, async t => {
         const wrong: string[] = []
+        const { stackTraceLimit } = Error
+        // Of 65536 errors most of the time would go into their stacks.
+        Error.stackTraceLimit = 0
+        t.teardown(() => { Error.stackTraceLimit = stackTraceLimit })
         for (let first = 0; first < 256; first++) {
           for (let second = 0; second < 256; second++) {
             const header = Buffer.from([first, second])
