@@ -39,7 +39,7 @@ export interface ConnectionHandler {
   onMessage (data: string | Buffer, isBinary: boolean): void
   onPing (payload: Buffer): void
   onPong (payload: Buffer): void
-  /** The connection is not open any more: nothing is received or sent from now on. */
+  /** The connection is not open any more: no message comes or goes from now on. */
   onClosing (): void
   /** The peer broke a rule or passed a limit; `onClose` follows. */
   onError (error: ProtocolError): void
@@ -236,7 +236,7 @@ export class Connection implements FrameSink, MessageSink {
     this.#wake()
   }
 
-  /** Gives the connection up without a Close; the transport is to be destroyed. */
+  /** Gives the connection up without a Close, for the transport that is destroying itself: it is not woken. */
   abort (): void {
     if (this.state === State.Closed) return
     const wasOpen = this.state === State.Open
@@ -305,9 +305,7 @@ export class Connection implements FrameSink, MessageSink {
   }
 
   #yieldIfDue (): void {
-    if (this.state > State.CloseSent) return
     if (this.#framesInTurn < FRAMES_PER_TURN && performance.now() - this.#turnStart < TURN_MS) return
-    this.more = true
     this.#parser.halted = true
   }
 

@@ -6,7 +6,7 @@
  * length that was only announced. What a frame means (fragments, limits, closing) is the business of the sink.
  */
 import { Buffer } from 'node:buffer'
-import { CloseCode, MAX_CONTROL_PAYLOAD, MAX_HEADER_BYTES, Opcode, type Role } from './constants.ts'
+import { CloseCode, MAX_CONTROL_PAYLOAD, Opcode, type Role } from './constants.ts'
 import { ProtocolError } from './errors.ts'
 import { mask, rotateKey } from './mask.ts'
 
@@ -45,9 +45,9 @@ export class FrameParser {
   #length = 0
   #key = 0
 
-  /** Octets of the current payload still to come, or -1 between frames. */
-  #missing = -1
-  /** A header or a control payload that straddles chunks, made when first needed. */
+  /** Octets of the current payload still to come. */
+  #missing = 0
+  /** A header or a control payload that straddles chunks, made when first needed; the latter is the longer. */
   #held: Buffer | undefined
   #heldLength = 0
 
@@ -64,7 +64,7 @@ export class FrameParser {
    * the frame whose handling set `halted`. Throws a ProtocolError, after which it must not be fed again.
    */
   feed (chunk: Buffer, offset: number): number {
-    if (this.#missing !== -1) offset = this.#continuePayload(chunk, offset)
+    if (this.#missing > 0) offset = this.#continuePayload(chunk, offset)
     else if (this.#heldLength > 0) offset = this.#continueHeader(chunk, offset)
 
     while (offset < chunk.length && !this.halted) {
@@ -154,7 +154,6 @@ export class FrameParser {
     }
     this.#missing -= end - start
     const last = this.#missing === 0
-    if (last) this.#missing = -1
 
     if ((this.#opcode & CONTROL) === 0) {
       this.#sink.onFramePart(chunk, start, end, last)
@@ -182,7 +181,7 @@ export class FrameParser {
   }
 
   #hold (chunk: Buffer, start: number, end: number): void {
-    this.#held ??= Buffer.allocUnsafeSlow(Math.max(MAX_CONTROL_PAYLOAD, MAX_HEADER_BYTES))
+    this.#held ??= Buffer.allocUnsafeSlow(MAX_CONTROL_PAYLOAD)
     chunk.copy(this.#held, this.#heldLength, start, end)
     this.#heldLength += end - start
   }

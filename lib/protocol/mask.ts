@@ -41,7 +41,7 @@ export function mask (buffer: Uint8Array, start: number, end: number, key: numbe
 /** The key for what follows `octets` octets that were masked with it. */
 export function rotateKey (key: number, octets: number): number {
   const bits = (octets & 3) * 8
-  return bits === 0 ? key : (key << bits) | (key >>> (32 - bits))
+  return (key << bits) | (key >>> (32 - bits))
 }
 
 function maskOctets (buffer: Uint8Array, start: number, end: number, key: number): void {

@@ -1,6 +1,6 @@
 /**
  * What goes wrong on an open connection, and who is told. The socket itself decides nothing about it: the server
- * logs, calls the application's handlers and closes; a test client only closes.
+ * logs, calls the application's handlers and closes; a test client closes, and lets what listeners throw fail the test.
  */
 import type { InvalidMessage } from '../subprotocol/subprotocol.ts'
 

@@ -299,7 +299,7 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, Send
   /** Whether `pause` holds back messages. */
   get isPaused (): boolean { return this.#receiver.isPaused }
 
-  /** Stops delivering at once, and reading: no Close, pong or end is seen until `resume`. */
+  /** Stops delivering at once, and reading: no Close or pong is seen until `resume`. */
   pause (): void {
     this.#receiver.pause()
   }

@@ -35,9 +35,9 @@ export interface WireFrame {
 }
 
 /** The key of the examples in §5.7. */
-export const KEY: readonly number[] = [0x37, 0xfa, 0x21, 0x3d]
+const KEY: readonly number[] = [0x37, 0xfa, 0x21, 0x3d]
 
-export function octets (payload: string | Uint8Array): Buffer {
+function octets (payload: string | Uint8Array): Buffer {
   return typeof payload === 'string' ? Buffer.from(payload) : Buffer.from(payload)
 }
 
