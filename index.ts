@@ -40,6 +40,8 @@ function injectTarget (instance: FastifyInstance, target: string | object): Inje
 
 export default duplex
 export { duplex }
+/** The constructors of all errors, by code. */
+export * as errorCodes from './lib/errors.ts'
 export { bytes, custom, defineWebSocketRoute, json, raw, text } from './lib/subprotocol/contract.ts'
 export type { Codec, Contract, Contracts, WebSocketRoute } from './lib/subprotocol/contract.ts'
 export { prepare, type Prepared } from './lib/subprotocol/prepared.ts'

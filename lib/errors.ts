@@ -48,7 +48,7 @@ export const FST_WS_ERR_TAKEN = createError('FST_WS_ERR_TAKEN', 'Messages are al
 /** Something that cannot be sent: neither string, Buffer, ArrayBuffer nor view. */
 export const FST_WS_ERR_DATA_TYPE = createError('FST_WS_ERR_DATA_TYPE', '%s', 500, TypeError)
 /** A code that an endpoint may not send (RFC 6455 §7.4). */
-export const FST_WS_ERR_CLOSE_CODE = createError('FST_WS_ERR_CLOSE_CODE', '%s is not a close code that an endpoint may send: use 1000, 1001, 1003, 1007 to 1014 or 3000 to 4999', 500, TypeError)
+export const FST_WS_ERR_CLOSE_CODE = createError('FST_WS_ERR_CLOSE_CODE', '%s is not a close code that an endpoint may send: use 1000 to 1003, 1007 to 1014 (but 1010 only as a client) or 3000 to 4999', 500, TypeError)
 /** A close reason that does not fit its frame. */
 export const FST_WS_ERR_CLOSE_REASON = createError('FST_WS_ERR_CLOSE_REASON', 'A close reason holds at most 123 bytes of UTF-8', 500, RangeError)
 /** The payload of a ping or pong that does not fit its frame (RFC 6455 §5.5). */

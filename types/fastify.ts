@@ -7,11 +7,11 @@
  * literal as type, so that its text is what the error says. `websocket` is plain `boolean`, as
  * @fastify/websocket declares it, so that one program may have both.
  */
-// Names that further packages augment are kept out of the block below: there they would be those packages', and the imports unused.
+// Inside the block below, a name that another package augments is that package's, and an import of it unused: hence other names.
 import type {
   ContextConfigDefault, FastifyBaseLogger, FastifyRequest, FastifySchema as Schema, FastifyTypeProvider,
   FastifyTypeProviderDefault, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase, RawServerDefault,
-  RouteGenericInterface, RouteHandlerMethod, RouteOptions
+  RouteGenericInterface, RouteHandlerMethod, RouteOptions as FullOptions
 } from 'fastify'
 import type { WebSocket } from '../lib/socket/websocket.ts'
 import type { Contract, Contracts, NoEmptyName, WebSocketRoute } from '../lib/subprotocol/contract.ts'
@@ -112,7 +112,7 @@ declare module 'fastify' {
       const SchemaCompiler extends Schema = Schema
     >(
       options:
-        Omit<RouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, RedeclaredKeys> &
+        Omit<FullOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, RedeclaredKeys> &
         RawRouteOptions & {
           method: GetMethod
           websocket: true
@@ -132,7 +132,7 @@ declare module 'fastify' {
       const Messages extends Contract = Contract
     >(
       options:
-        Omit<RouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, RedeclaredKeys> &
+        Omit<FullOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, RedeclaredKeys> &
         ContractRouteOptions<RouteGeneric, TypeProvider, Subprotocols, Messages> & {
           method: GetMethod
           websocket: true
@@ -153,7 +153,7 @@ declare module 'fastify' {
       const SchemaCompiler extends Schema = Schema
     >(
       options:
-        Omit<RouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, RedeclaredKeys> &
+        Omit<FullOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, RedeclaredKeys> &
         RawRouteOptions & {
           method: GetMethod
           websocket?: true
@@ -173,7 +173,7 @@ declare module 'fastify' {
       const Messages extends Contract = Contract
     >(
       options:
-        Omit<RouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, RedeclaredKeys> &
+        Omit<FullOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, RedeclaredKeys> &
         ContractRouteOptions<RouteGeneric, TypeProvider, Subprotocols, Messages> & {
           method: GetMethod
           websocket?: true

@@ -81,8 +81,9 @@ export interface RouteWebSocketOptions<Socket = AnySocket> {
 
   /**
    * Called for a message that its contract does not allow, in the place of the default, which closes with
-   * `error.closeCode` (1003 wrong kind of frame, 1007 not decodable, 1008 does not fit): the connection
-   * stays open unless this closes it. `message` is what was decoded, undefined if it could not be.
+   * `error.closeCode` and logs. After a message that does not fit its schema (1008) the connection stays open unless
+   * this closes it; after one that could not be decoded (1003 wrong kind of frame, 1007) it closes in any case, once
+   * this has been called. `message` is what was decoded, undefined if it could not be.
    */
   onInvalidMessage? (error: InvalidMessageError, socket: Socket, request: FastifyRequest, message: unknown): unknown
 

@@ -198,7 +198,7 @@ export type ClientOf<
 export type HandlerOf<Route, TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault> =
   Route extends WebSocketRoute<string, infer Schema, unknown, unknown>
     ? Handler<
-        FastifyInstance<any, any, any, any, TypeProvider>,
+        FastifyInstance<any, any, any, FastifyBaseLogger, TypeProvider>,
         SocketOf<Route, TypeProvider>,
         FastifyRequest<RouteGenericInterface, any, any, Schema & FastifySchema, TypeProvider, ContextConfigDefault, FastifyBaseLogger>
       >

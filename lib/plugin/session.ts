@@ -74,7 +74,7 @@ export class Session implements FaultSink {
       return
     }
     this.#run(() => onInvalidMessage(error, socket, this.#request!, message), (failure) => this.onFault('handler', failure, message))
-    // Nothing can be agreed with a peer whose messages cannot even be decoded.
+    // The callback decides about messages that do not fit. A peer whose messages cannot even be decoded speaks something else.
     if (error.closeCode !== CloseCode.PolicyViolation) socket.close(error.closeCode, INVALID_MESSAGE)
   }
 

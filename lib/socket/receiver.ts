@@ -210,8 +210,9 @@ export class Receiver implements ConnectionHandler {
   onClose (code: number, reason: string): void {
     this.#handOutOrEnd()
     this.#resolveClosed?.(this.#closeInfo())
-    this.#emit('close', code, Buffer.from(reason))
+    // Before the event: whoever hears it finds the connection gone from `app.websockets`.
     this.#faults.onClosed()
+    this.#emit('close', code, Buffer.from(reason))
   }
 
   /** A promise that a listener returned was rejected. */

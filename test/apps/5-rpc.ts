@@ -28,8 +28,6 @@ export async function build () {
     ...rpc,
     websocketOptions: {
       onInvalidMessage: (error, socket, _request, message) => {
-        // What cannot be decoded has no id, and nobody knows what would come next.
-        if (error.closeCode !== 1008) return socket.close(error.closeCode)
         socket.send({ id: idOf(message), error: { code: error.code, message: error.message } })
       },
       errorHandler: (error, socket, request, message) => {

@@ -15,6 +15,9 @@ export interface LogLine {
 
 export const LEVEL = { debug: 20, info: 30, warn: 40, error: 50 } as const
 
+/** Longer than any line takes. */
+const PATIENCE_MS = 15_000
+
 /** The log of an application, to look at and to wait for. */
 export class Log {
   readonly lines: LogLine[] = []
@@ -31,11 +34,23 @@ export class Log {
 
   /** The nth line with this message, as soon as it is there. */
   async line (msg: string | RegExp, nth = 1): Promise<LogLine> {
+    const start = performance.now()
     for (;;) {
       const line = this.with(msg)[nth - 1]
       if (line !== undefined) return line
-      await new Promise<void>((resolve) => { this.#waiting.push(resolve) })
+      if (performance.now() - start > PATIENCE_MS) throw new Error(`no line ${nth} with ${msg}, but ${JSON.stringify(this.lines)}`)
+      await this.#next()
     }
+  }
+
+  /** The next line, or the end of patience. */
+  async #next (): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    await new Promise<void>((resolve) => {
+      this.#waiting.push(resolve)
+      timer = setTimeout(resolve, PATIENCE_MS)
+    })
+    clearTimeout(timer)
   }
 
   atLevel (level: number): LogLine[] {

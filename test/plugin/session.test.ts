@@ -54,13 +54,13 @@ t.test('whatever is thrown, it is reported and closes with 1011', async (t) => {
     get kind (): string { return 'mine' }
     get closeCode (): number { return 4000 }
   }
-  const things: unknown[] = [undefined, null, 'text', 42, Symbol('x'), {}, Object.create(null), Object.freeze(new Error('frozen')), new Awkward('awkward'), Object.defineProperty(new Error('fixed'), 'kind', { value: 1 }), new DOMException('aborted', 'AbortError'), new Proxy({}, { get () { throw new Error('trap') } })]
+  const things: unknown[] = [undefined, null, 'text', 42, Symbol('x'), {}, Object.create(null), Object.freeze(new Error('frozen')), new Awkward('awkward'), Object.defineProperty(new Error('fixed'), 'kind', { value: 1 }), new DOMException('aborted', 'AbortError')]
   for (const [index, thing] of things.entries()) {
     for (const later of [false, true]) {
       const { port, log } = await start(t, later ? async () => { throw thing } : () => { throw thing })
       const wire = await Wire.open(port)
       wire.ping()
-      const answers = await Promise.race([wire.lines(1), new Promise<string[]>((resolve) => { setTimeout(resolve, 2000, ['nothing']).unref() })])
+      const answers = await Promise.race([wire.lines(1), new Promise<string[]>((resolve) => { setTimeout(resolve, 500, ['nothing']) })])
       t.equal(answers[0], 'close 1011 "internal error"', `thing ${index}`)
       t.equal(log.atLevel(LEVEL.error).length, 1)
       wire.destroy()
@@ -149,7 +149,7 @@ t.test('FST_WS_ERR_CLOSED that leaves a handler or a listener is for debugging o
   const errors: unknown[] = []
   const handlers: Handler[] = [
     async (socket) => { for (;;) await socket.next() },
-    async (socket) => { await socket.next({ signal: socket.signal }) },
+    async (socket) => { for (;;) await socket.next({ signal: socket.signal }) },
     async (socket) => { await new Promise((_resolve, reject) => { socket.signal.addEventListener('abort', () => reject(socket.signal.reason)) }) },
     async (socket) => {
       const { setTimeout: wait } = await import('node:timers/promises')
@@ -159,7 +159,7 @@ t.test('FST_WS_ERR_CLOSED that leaves a handler or a listener is for debugging o
       await socket.closed
       await socket.drained()
     },
-    (socket) => { socket.on('close', async () => { await socket.next() }) }
+    (socket) => { socket.on('close', async () => { await socket.drained() }) }
   ]
   for (const [index, handler] of handlers.entries()) {
     for (const errorHandler of [undefined, (error: unknown) => { errors.push(error) }]) {

@@ -1,0 +1,58 @@
+/**
+ * The cases, an echo server for them, and a run of many at a time.
+ */
+import { readFileSync } from 'node:fs'
+import type { Test } from 'tap'
+import { startApp } from '../helpers/app.ts'
+import { runCase, type Case, type Verdict } from './run-case.ts'
+
+const MIB = 1024 * 1024
+
+/** From id, such as `1.1.1`, to case, in order. */
+export type Cases = ReadonlyMap<string, Case>
+
+export function loadCases (): Cases {
+  const file = new URL('../fixtures/conformance-cases.json', import.meta.url)
+  const { cases } = JSON.parse(readFileSync(file, 'utf8')) as { cases: Record<string, Case> }
+  return new Map(Object.entries(cases))
+}
+
+export function sectionOf (id: string): number {
+  return Number(id.split('.')[0])
+}
+
+export function inSections (cases: Cases, sections: readonly number[]): Cases {
+  return new Map([...cases].filter(([id]) => sections.includes(sectionOf(id))))
+}
+
+/** The port of a raw route that echoes. */
+export async function startEcho (t: Test): Promise<number> {
+  const { port } = await startApp(t, (app) => {
+    app.get('/', { websocket: true }, (socket) => {
+      socket.on('message', (data, isBinary) => { socket.send(data, { binary: isBinary }) })
+    })
+  }, { maxMessageBytes: 32 * MIB })
+  return port
+}
+
+/** So many at a time; what `onVerdict` gets comes in the order of the cases. */
+export async function runCases (port: number, cases: Cases, atATime: number, onVerdict: (id: string, testCase: Case, verdict: Verdict) => void): Promise<void> {
+  const waiting = [...cases]
+  const verdicts = new Map<string, Verdict>()
+  const work = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) verdicts.set(next[0], await runCase(port, next[1]))
+  }
+  await Promise.all(Array.from({ length: atATime }, work))
+  for (const [id, testCase] of cases) onVerdict(id, testCase, verdicts.get(id)!)
+}
+
+/** What the project aims at: every case OK, but for those that only inform. */
+export function aimOf ({ informational }: Case): string {
+  return informational === true ? 'INFORMATIONAL, INFORMATIONAL' : 'OK, OK'
+}
+
+/** Both grades; with what was seen, where they miss the aim. */
+export function gradesOf (testCase: Case, { behavior, behaviorClose, reason }: Verdict): string {
+  const grades = `${behavior}, ${behaviorClose}`
+  return grades === aimOf(testCase) ? grades : `${grades}: ${reason}`
+}
