@@ -332,6 +332,23 @@ describe('sockets', () => {
     })
   })
 
+  test('type the listeners of every kind', () => {
+    app.get(chat.url, chat, (socket) => {
+      socket.addEventListener('message', (event) => expect(event.data).type.toBe<In | { text: string }>())
+      socket.addEventListener('close', { handleEvent: (event) => expect(event.code).type.toBe<number>() })
+      socket.once('message', (message) => expect(message).type.toBe<In | { text: string }>())
+      if (socket.protocol === 'chat.v2') {
+        socket.onmessage = (event) => expect(event.data).type.toBe<In>()
+        socket.addEventListener('message', (event) => expect(event.data).type.toBe<In>(), { once: true })
+        socket.once('message', (message, isBinary) => expect<[In, boolean]>().type.toBe<[typeof message, typeof isBinary]>())
+        socket.on('of the application', (anything) => expect(anything).type.toBe<any>())
+        // @ts-expect-error not assignable
+        socket.on('message', (message: { text: number }) => message)
+      }
+      for (const event of ['open', 'message', 'close'] as const) socket.on(event, () => {})
+    })
+  })
+
   test('are assignable to wider ones, and not to those that send more', () => {
     expect<MarketSocket>().type.toBeAssignableTo<WebSocket<string, unknown, never>>()
     expect<ChatSocket>().type.toBeAssignableTo<WebSocket<string, unknown, never>>()

@@ -29,12 +29,10 @@ export function checkUpgrade (request: FastifyRequest, reply: FastifyReply, done
   if (upgrade === undefined) return done()
   const endpoint = endpointOf(request)
   try {
-    if (endpoint === undefined || !upgrade.isWebSocket) {
+    if (endpoint === undefined) {
       checkPlainUpgrade(request.raw)
-      upgrade.answerAsPlain()
       return done()
     }
-    upgrade.limitTo(endpoint.options.handshakeTimeoutMs)
     upgrade.handshake = readHandshake(request.raw)
   } catch (error) {
     if (!(error instanceof HandshakeError)) throw error
@@ -44,10 +42,16 @@ export function checkUpgrade (request: FastifyRequest, reply: FastifyReply, done
 
   const { origin } = upgrade.handshake
   if (!isOriginAllowed(endpoint.options.origin, origin, request)) {
-    request.log.warn({ origin: origin!.slice(0, 256), host: request.host }, "websocket origin refused: the option 'origin' says which pages may connect")
+    request.log.warn({ origin: shown(origin!), host: shown(request.host) }, "websocket origin refused: the option 'origin' says which pages may connect")
     return done(new FST_WS_ERR_ORIGIN())
   }
+  upgrade.limit(endpoint.options.handshakeTimeoutMs, reply, (err) => request.log.warn({ err }, 'websocket handshake timed out'))
   done()
+}
+
+/** Of what a peer sends a log line holds so much. */
+function shown (text: string): string {
+  return text.slice(0, 256)
 }
 
 /** Answers 101, and opens the connection when that has been written. Throws FST_WS_ERR_SUBPROTOCOL. */
@@ -82,10 +86,13 @@ export function refusePlainRequest (request: FastifyRequest, reply: FastifyReply
   // RFC 9113 §8.2.2: HTTP/2 knows no Upgrade, so it can neither be asked for nor be required.
   if (request.raw.httpVersionMajor === 2) throw Object.assign(new FST_WS_ERR_UPGRADE_REQUIRED(), { statusCode: 400 })
   // RFC 9110 §15.5.22, §7.8: a 426 MUST name the protocol, and Connection must list the field.
-  reply.headers({ upgrade: 'websocket', connection: 'Upgrade' })
+  // RFC 9112 §9.6: a connection that the client wants closed is, which node:http must not overlook.
+  reply.headers({ upgrade: 'websocket', connection: reply.raw.shouldKeepAlive ? 'Upgrade' : 'close, Upgrade' })
   throw new FST_WS_ERR_UPGRADE_REQUIRED()
 }
 
-function urlOf (request: FastifyRequest): string {
-  return `${request.protocol === 'https' ? 'wss' : 'ws'}://${request.host}${request.url}`
+function urlOf ({ protocol, host, url }: FastifyRequest): string {
+  // RFC 9112 §3.2.2: a request may name its target whole.
+  const target = url.startsWith('/') || !URL.canParse(url) ? url : new URL(url).pathname + new URL(url).search
+  return `${protocol === 'https' ? 'wss' : 'ws'}://${host}${target}`
 }

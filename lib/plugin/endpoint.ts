@@ -7,7 +7,7 @@ import { FST_WS_ERR_INVALID_ROUTE, FST_WS_ERR_SUBPROTOCOL } from '../errors.ts'
 import type { OpenLimits } from '../socket/open.ts'
 import type { Contract, Contracts } from '../subprotocol/contract.ts'
 import { createSubprotocol, selectSubprotocol, Subprotocol, type SubprotocolOptions } from '../subprotocol/subprotocol.ts'
-import type { ResolvedOptions } from './options.ts'
+import { synchronous, type ResolvedOptions } from './options.ts'
 
 export type SocketHandler = (this: FastifyInstance, socket: any, request: FastifyRequest) => unknown
 
@@ -18,7 +18,7 @@ export interface EndpointParts {
   readonly subprotocols: Contracts | undefined
   /** One handler, or a map from subprotocol to handlers. */
   readonly handler: SocketHandler | Readonly<Record<string, SocketHandler>>
-  readonly logsRequests: boolean
+  readonly logsRequests: (request: FastifyRequest) => boolean
 }
 
 export class Endpoint {
@@ -26,8 +26,8 @@ export class Endpoint {
   readonly options: ResolvedOptions
   readonly handler: SocketHandler
   readonly limits: OpenLimits
-  /** Whether the lines at open and close are wanted. */
-  readonly logsRequests: boolean
+  /** Whether the lines at open and close are wanted of this request. */
+  readonly logsRequests: (request: FastifyRequest) => boolean
 
   readonly #messages: Contract | undefined
   readonly #contracts: ReadonlyMap<string, Contract>
@@ -83,7 +83,7 @@ export class Endpoint {
   }
 
   #selectRaw (offered: readonly string[], request: FastifyRequest): Subprotocol {
-    const name = this.options.selectSubprotocol?.(offered, request) ?? false
+    const name = synchronous('selectSubprotocol', this.options.selectSubprotocol?.(offered, request), request.log)
     if (typeof name !== 'string' || !offered.includes(name)) throw new FST_WS_ERR_SUBPROTOCOL('this route agrees to none of the subprotocols offered')
     return new Subprotocol({ name, what: `route ${this.url}, subprotocol '${name}'`, codec: undefined })
   }

@@ -3,14 +3,17 @@
  * with its name and what is allowed.
  */
 import { constants } from 'node:buffer'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { DuplexOptions, RouteWebSocketOptions } from '../../types/options.ts'
 import { FST_WS_ERR_FOREIGN_OPTION, FST_WS_ERR_INVALID_OPTION } from '../errors.ts'
+import { ignoreRejection, isThenable } from '../subprotocol/validator.ts'
 
 /** The options of a route, complete. */
 export interface ResolvedOptions {
   readonly maxMessageBytes: number
   readonly maxUnsentBytes: number
+  /** As it was given; a limit that was derived from `maxMessageBytes` does not bind a scope with another one. */
+  readonly givenUnsentBytes: number | undefined
   readonly highWaterMarkBytes: number
   readonly origin: NonNullable<DuplexOptions['origin']>
   readonly handshakeTimeoutMs: number
@@ -100,11 +103,11 @@ function checkEach (given: object, known: readonly string[]): void {
 
 function complete (instance: FastifyInstance, outer: Partial<ResolvedOptions> = {}, given: DuplexOptions): ResolvedOptions {
   const maxMessageBytes = given.maxMessageBytes ?? outer.maxMessageBytes ?? instance.initialConfig.bodyLimit ?? MIB
-  // A limit that an outer scope has derived from its own message limit does not bind a scope with another one.
-  const inherited = given.maxMessageBytes === undefined ? outer.maxUnsentBytes : undefined
+  const givenUnsentBytes = given.maxUnsentBytes ?? outer.givenUnsentBytes
   const options: ResolvedOptions = {
     maxMessageBytes,
-    maxUnsentBytes: given.maxUnsentBytes ?? inherited ?? Math.max(16 * MIB, 2 * maxMessageBytes),
+    maxUnsentBytes: givenUnsentBytes ?? Math.max(16 * MIB, 2 * maxMessageBytes),
+    givenUnsentBytes,
     highWaterMarkBytes: given.highWaterMarkBytes ?? outer.highWaterMarkBytes ?? 64 * KIB,
     origin: given.origin ?? outer.origin ?? 'same-origin',
     handshakeTimeoutMs: given.handshakeTimeoutMs ?? outer.handshakeTimeoutMs ?? 10_000,
@@ -126,6 +129,14 @@ function complete (instance: FastifyInstance, outer: Partial<ResolvedOptions> = 
     throw new FST_WS_ERR_INVALID_OPTION('closeTimeoutMs', `below Fastify's pluginTimeout (${pluginTimeout} ms), within which the server must have closed`)
   }
   return Object.freeze(options)
+}
+
+/** The result of an option that must be synchronous; undefined for a promise, which decides nothing. */
+export function synchronous<T> (name: string, result: T, log: FastifyBaseLogger): T | undefined {
+  if (!isThenable(result)) return result
+  ignoreRejection(result)
+  log.error({ option: name }, `the option '${name}' must be a synchronous function: its promise counts as a refusal`)
+  return undefined
 }
 
 function between (least: number, most: number): Check {

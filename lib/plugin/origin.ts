@@ -3,7 +3,7 @@
  * same-origin rule holds it back: the server has to look at Origin (RFC 6455 §10.2).
  */
 import type { FastifyRequest } from 'fastify'
-import type { ResolvedOptions } from './options.ts'
+import { synchronous, type ResolvedOptions } from './options.ts'
 
 const DEFAULT_PORTS: ReadonlyMap<string, string> = new Map([['http:', ':80'], ['https:', ':443']])
 
@@ -13,8 +13,7 @@ export function isOriginAllowed (option: ResolvedOptions['origin'], origin: stri
   if (origin === undefined || option === true) return true
   // The opaque origin of sandboxed frames and files: anybody can have it.
   if (origin === 'null') return false
-  // Only `true`: a function that forgets to be synchronous returns a promise, which must let nobody in.
-  if (typeof option === 'function') return option(origin, request) === true
+  if (typeof option === 'function') return synchronous('origin', option(origin, request), request.log) === true
   if (option === 'same-origin') return isSameOrigin(origin, request)
   return option.includes(origin)
 }

@@ -2,8 +2,7 @@
  * All that the plugin adds to Fastify, in order. It may be registered again, in any scope: the server gets one
  * listener and one registry, each scope its own defaults.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Duplex } from 'node:stream'
+import type { Server } from 'node:http'
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import type { DuplexOptions } from '../../types/options.ts'
 import { routeIdentity } from '../subprotocol/contract.ts'
@@ -12,7 +11,8 @@ import { checkUpgrade } from './accept.ts'
 import { resolvePluginOptions, type ResolvedOptions } from './options.ts'
 import { Registry } from './registry.ts'
 import { adoptRoute, schemaCompilerOf } from './route.ts'
-import { Upgrade } from './upgrade.ts'
+import type { Router } from './upgrade.ts'
+import { listenForUpgrades } from './upgrade-listener.ts'
 
 /** What is one for each server, whatever is registered in which scope. */
 export interface ServerState {
@@ -67,23 +67,14 @@ function onRoute (scope: Scope, route: RouteOptions, state: ServerState): void {
 function attach (instance: FastifyInstance, { handshakeTimeoutMs }: ResolvedOptions): ServerState {
   const state: ServerState = { registry: new Registry(), paths: new Map() }
   states.set(instance.routing, state)
-
-  const target = {
-    route: instance.routing as unknown as (request: IncomingMessage, response: ServerResponse) => void,
-    handshakeTimeoutMs,
-    onTimeout: (error: Error) => instance.log.warn({ err: error }, 'websocket handshake timed out')
-  }
-  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    // node:http has taken its own listener away: without one an ECONNRESET would end the process.
-    socket.on('error', noop)
-    new Upgrade(request, socket, head, target).start()
-  }
-  instance.server.on('upgrade', onUpgrade)
+  const stopListening = listenForUpgrades(instance.server as Server, {
+    route: instance.routing as unknown as Router,
+    hasRoute: (url) => instance.findRoute({ method: 'GET', url }) !== null,
+    timeoutMs: handshakeTimeoutMs
+  })
 
   instance.addHook('preClose', () => state.registry.drain())
   // Not before the server has closed: until then upgrade requests still come, and want their 503.
-  instance.addHook('onClose', async () => { instance.server.removeListener('upgrade', onUpgrade) })
+  instance.addHook('onClose', async () => stopListening())
   return state
 }
-
-function noop (): void {}

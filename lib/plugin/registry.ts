@@ -29,7 +29,8 @@ export class Registry implements OpenSockets {
 
   add (socket: AnySocket): void {
     this.#sockets.add(socket)
-    if (this.#closing) socket.close(CloseCode.GoingAway)
+    // On the next tick: the handler still starts on an open socket.
+    if (this.#closing) process.nextTick(() => socket.close(CloseCode.GoingAway))
   }
 
   delete (socket: AnySocket): void {

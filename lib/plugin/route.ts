@@ -4,7 +4,7 @@
  */
 import AjvCompiler from '@fastify/ajv-compiler'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
-import { FST_WS_ERR_INVALID_ROUTE } from '../errors.ts'
+import { FST_WS_ERR_INVALID_OPTION, FST_WS_ERR_INVALID_ROUTE } from '../errors.ts'
 import { validateContracts, type Contract, type Contracts } from '../subprotocol/contract.ts'
 import type { SchemaCompiler } from '../subprotocol/validator.ts'
 import { acceptUpgrade, isChecked, kEndpoint, refusePlainRequest } from './accept.ts'
@@ -52,8 +52,8 @@ export function adoptRoute (instance: FastifyInstance, route: RouteOptions & { r
     options: withSelection(resolveRouteOptions(instance, scope, options.websocketOptions), options.selectSubprotocol),
     messages,
     subprotocols,
-    handler: socketHandler(route.url, wsHandler ?? route.handler),
-    logsRequests: instance.initialConfig.disableRequestLogging !== true
+    handler: socketHandler(route.url, wsHandler === undefined ? route.handler : wsHandler),
+    logsRequests: requestLogging(instance)
   })
   if (!endpoint.raw && (options.selectSubprotocol ?? options.websocketOptions?.selectSubprotocol) !== undefined) {
     throw new FST_WS_ERR_INVALID_ROUTE(route.url, "'selectSubprotocol' is for routes without contracts; the contracts say which subprotocols there are")
@@ -96,7 +96,15 @@ function socketHandler (url: string, handler: unknown): SocketHandler | Record<s
 }
 
 function withSelection (options: ResolvedOptions, selectSubprotocol: ResolvedOptions['selectSubprotocol']): ResolvedOptions {
-  return selectSubprotocol === undefined ? options : Object.freeze({ ...options, selectSubprotocol })
+  if (selectSubprotocol === undefined) return options
+  if (typeof selectSubprotocol !== 'function') throw new FST_WS_ERR_INVALID_OPTION('selectSubprotocol', 'a function')
+  return Object.freeze({ ...options, selectSubprotocol })
+}
+
+/** As Fastify decides about its own lines for a request. */
+function requestLogging (instance: FastifyInstance): (request: FastifyRequest) => boolean {
+  const disabled: unknown = instance.initialConfig.disableRequestLogging
+  return typeof disabled === 'function' ? (request) => disabled(request) !== true : () => disabled !== true
 }
 
 function isMethod (method: RouteOptions['method'], wanted: string): boolean {

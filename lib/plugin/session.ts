@@ -8,10 +8,11 @@ import type { FaultSink } from '../socket/faults.ts'
 import type { OpenConnection } from '../socket/open.ts'
 import { WebSocket } from '../socket/websocket.ts'
 import type { InvalidMessage } from '../subprotocol/subprotocol.ts'
+import { isThenable } from '../subprotocol/validator.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Registry } from './registry.ts'
 
-/** From one peer at most one line in this time, beside those at open and close; the rest is counted. */
+/** From one peer at most one line in this time, and one of level error, beside those at open and close; the rest is counted. */
 const FAULT_LINE_MS = 1_000
 
 /** Reasons sent to the peer are fixed: they tell nothing of the inside. */
@@ -32,7 +33,9 @@ export class Session implements FaultSink {
   readonly #request: FastifyRequest | undefined
   readonly #openedAt = performance.now()
   #open!: OpenConnection
+  #logsRequest = true
   #lastLineAt = -Infinity
+  #lastErrorAt = -Infinity
   #suppressedLines = 0
 
   constructor (endpoint: Endpoint, registry: Registry, request: FastifyRequest) {
@@ -47,7 +50,8 @@ export class Session implements FaultSink {
   begin (open: OpenConnection, instance: FastifyInstance, request: FastifyRequest): void {
     this.#open = open
     const { socket } = open
-    if (this.#endpoint.logsRequests) {
+    this.#logsRequest = this.#endpoint.logsRequests(request)
+    if (this.#logsRequest) {
       this.#log.info({ url: request.url, remoteAddress: request.ip, protocol: socket.protocol, extensions: socket.extensions }, 'websocket open')
     }
     this.#registry.add(socket)
@@ -55,14 +59,13 @@ export class Session implements FaultSink {
   }
 
   onFault (kind: ErrorKind, thrown: unknown, message: unknown): void {
-    if (isClosedRejection(thrown) && (kind === 'handler' || kind === 'listener')) {
-      this.#log.debug({ err: thrown, kind }, 'a websocket handler ended with its connection')
-      return
-    }
+    if ((kind === 'handler' || kind === 'listener') && this.#endedWithConnection(thrown)) return
     const { errorHandler } = this.#endpoint.options
     const error = describe(thrown, kind)
     if (errorHandler === undefined) return this.#onFaultByDefault(kind, error)
-    this.#run(() => errorHandler(error as never, this.#open.socket, this.#request!, message), (failure) => this.#onFaultByDefault('handler', describe(failure, 'handler')))
+    this.#run(() => errorHandler(error as never, this.#open.socket, this.#request!, message), (failure) => {
+      if (!this.#endedWithConnection(failure)) this.#onFaultByDefault('handler', describe(failure, 'handler'))
+    })
   }
 
   onInvalidMessage ({ error, message }: InvalidMessage): void {
@@ -85,7 +88,7 @@ export class Session implements FaultSink {
   onClosed (): void {
     const { connection, socket } = this.#open
     this.#registry.delete(socket)
-    if (!this.#endpoint.logsRequests) return
+    if (!this.#logsRequest) return
     this.#log.info({
       code: connection.closeCode,
       reason: connection.closeReason,
@@ -97,6 +100,13 @@ export class Session implements FaultSink {
       messagesSent: connection.messagesSent,
       ...this.#suppressedLines > 0 && { suppressedLines: this.#suppressedLines }
     }, 'websocket closed')
+  }
+
+  /** Whether the application gave up because its connection has ended, which is no fault. */
+  #endedWithConnection (thrown: unknown): boolean {
+    if (!isClosedRejection(thrown) || this.#open.socket.readyState === WebSocket.OPEN) return false
+    this.#line('debug', { err: thrown }, 'a websocket handler ended with its connection')
+    return true
   }
 
   #onFaultByDefault (kind: ErrorKind, error: Error & { closeCode?: number }): void {
@@ -112,11 +122,13 @@ export class Session implements FaultSink {
     let result: unknown
     try {
       result = call()
+      // An object with a `then` of its own may throw as well.
+      if (isThenable(result)) result = Promise.resolve(result)
     } catch (error) {
       onFailure(error)
       return onSettled()
     }
-    if (!isThenable(result)) return onSettled()
+    if (!(result instanceof Promise)) return onSettled()
     result.then(onSettled, (error: unknown) => {
       onFailure(error)
       onSettled()
@@ -125,20 +137,18 @@ export class Session implements FaultSink {
 
   #line (level: Level, fields: object, text: string): void {
     const now = performance.now()
-    if (now - this.#lastLineAt < FAULT_LINE_MS && level !== 'error') {
+    // An error of the application is not lost because of what its peer has done just before.
+    if (now - (level === 'error' ? this.#lastErrorAt : this.#lastLineAt) < FAULT_LINE_MS) {
       this.#suppressedLines++
       return
     }
     this.#lastLineAt = now
+    if (level === 'error') this.#lastErrorAt = now
     this.#log[level](fields, text)
   }
 }
 
 function noop (): void {}
-
-function isThenable (value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-}
 
 /** What `next()`, `drained()` and whatever listens to `signal` reject with when the peer leaves: nobody's fault. */
 function isClosedRejection (error: unknown): boolean {
@@ -147,9 +157,15 @@ function isClosedRejection (error: unknown): boolean {
   return code === 'FST_WS_ERR_CLOSED' || (code === 'ABORT_ERR' && (cause as { code?: unknown } | undefined)?.code === 'FST_WS_ERR_CLOSED')
 }
 
-/** An error that says where it came from, and what the default closes with. */
+/** The application's errors that were marked here, some of which it throws again and again. */
+const marked = new WeakSet<Error>()
+
+/** An error that says where it came from, and what the default closes with: what was thrown itself, or, if it cannot be marked, one that has it as its cause. */
 function describe (thrown: unknown, kind: ErrorKind): Error & { kind: ErrorKind, closeCode: number } {
-  const error = thrown instanceof Error && Object.isExtensible(thrown) ? thrown : new Error(String(thrown), { cause: thrown })
-  const closeCode = (error as { closeCode?: number }).closeCode ?? (kind === 'socket' ? CloseCode.AbnormalClosure : CloseCode.InternalError)
+  const ours = kind !== 'handler' && kind !== 'listener'
+  const closeCode = ours ? (thrown as { closeCode?: number }).closeCode ?? CloseCode.AbnormalClosure : CloseCode.InternalError
+  const canBeMarked = thrown instanceof Error && (ours || marked.has(thrown) || (Object.isExtensible(thrown) && !('kind' in thrown) && !('closeCode' in thrown)))
+  const error = canBeMarked ? thrown : new Error(thrown instanceof Error ? thrown.message : `a ${typeof thrown} was thrown`, { cause: thrown })
+  if (!ours) marked.add(error)
   return Object.assign(error, { kind, closeCode })
 }

@@ -6,7 +6,7 @@
 import { ServerResponse, STATUS_CODES, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { FST_WS_ERR_HANDSHAKE_TIMEOUT } from '../errors.ts'
-import { isWebSocketUpgrade, type OpeningHandshake } from '../handshake/server-handshake.ts'
+import type { OpeningHandshake } from '../handshake/server-handshake.ts'
 
 /** Where an upgrade is kept on its raw request. */
 const kUpgrade = Symbol('fastify-duplex.upgrade')
@@ -20,83 +20,67 @@ const RESERVED_FIELDS: ReadonlySet<string> = new Set([
 ])
 const RESERVED_PREFIX = 'sec-websocket-'
 
-/** What `upgrade` needs to know of the application. */
-export interface UpgradeTarget {
-  /** `fastify.routing`. */
-  readonly route: (request: IncomingMessage, response: ServerResponse) => void
-  readonly handshakeTimeoutMs: number
-  readonly onTimeout: (error: Error) => void
-}
+/** `fastify.routing`. */
+export type Router = (request: IncomingMessage, response: ServerResponse) => void
 
 /** Opens the connection when the 101 has been written. */
 export type Opener = (socket: Duplex, head: Buffer) => void
+
+/** What is asked of the reply: whether somebody has answered, or taken the socket over. */
+interface Answer {
+  readonly sent: boolean
+}
 
 /** The upgrade that this raw request asks for; undefined if it is a plain request. */
 export function upgradeOf (request: IncomingMessage): Upgrade | undefined {
   return (request as { [kUpgrade]?: Upgrade })[kUpgrade]
 }
 
-/** One request with an Upgrade field on its way through the application. */
+/** One request for WebSocket on its way through the application. */
 export class Upgrade {
-  /** Whether it asks for WebSocket; if not it is answered as a plain request. */
-  readonly isWebSocket: boolean
   /** Set by the check of the handshake. */
   handshake: OpeningHandshake | undefined
 
   readonly #request: IncomingMessage
   readonly #socket: Duplex
   readonly #head: Buffer
-  readonly #target: UpgradeTarget
   #response: UpgradeResponse | undefined
   #open: Opener | undefined
-  #timeoutMs: number
-  #timer: NodeJS.Timeout
+  #timer: NodeJS.Timeout | undefined
 
-  constructor (request: IncomingMessage, socket: Duplex, head: Buffer, target: UpgradeTarget) {
-    this.isWebSocket = isWebSocketUpgrade(request)
+  constructor (request: IncomingMessage, socket: Duplex, head: Buffer) {
     this.#request = request
     this.#socket = socket
     this.#head = head
-    this.#target = target
-    this.#timeoutMs = target.handshakeTimeoutMs
-    this.#timer = setTimeout(this.#onTimeout, this.#timeoutMs)
     socket.on('end', this.#onGone)
     socket.on('close', this.#onGone)
     ;(request as { [kUpgrade]?: Upgrade })[kUpgrade] = this
   }
 
-  get socket (): Duplex { return this.#socket }
-
-  /** Waits for the answers to requests that were pipelined before this one, then goes to the router. */
-  start (): void {
-    if (this.#socket.destroyed) return
-    const earlier = (this.#socket as { _httpMessage?: ServerResponse | null })._httpMessage
-    if (earlier) {
-      earlier.once('close', () => this.start())
-      return
-    }
+  /** Goes to the router. */
+  start (route: Router): void {
     const request = this.#request
     const response = this.#response = new UpgradeResponse(request)
     // Whatever is answered but a 101 ends the connection: nothing after this request is parsed as HTTP.
     response.shouldKeepAlive = false
     response.assignSocket(this.#socket as never)
     response.once('finish', () => this.#onAnswered(response))
-    // RFC 9110 §10.1.1: node:http answers it for plain requests only.
-    if (request.headers.expect?.toLowerCase() === '100-continue') response.writeContinue()
-    this.#target.route(request, response)
+    // RFC 9110 §10.1.1: node:http answers it for plain requests only. §15.2: never to an HTTP/1.0 client.
+    if (request.httpVersion === '1.1' && request.headers.expect?.toLowerCase() === '100-continue') response.writeContinue()
+    route(request, response)
   }
 
-  /** The route is known, and has a limit of its own. */
-  limitTo (timeoutMs: number): void {
-    if (timeoutMs === this.#timeoutMs) return
-    clearTimeout(this.#timer)
-    this.#timeoutMs = timeoutMs
-    this.#timer = setTimeout(this.#onTimeout, timeoutMs)
-  }
-
-  /** A plain route answers it, which may take as long as any request. */
-  answerAsPlain (): void {
-    clearTimeout(this.#timer)
+  /** A WebSocket route is found: from here on its hooks have so long. What is answered already may take its time. */
+  limit (timeoutMs: number, answer: Answer, onTimeout: (error: Error) => void): void {
+    this.#timer = setTimeout(() => {
+      if (this.#response!.headersSent || answer.sent) return
+      const error = new FST_WS_ERR_HANDSHAKE_TIMEOUT(timeoutMs)
+      onTimeout(error)
+      this.#open = undefined
+      // The hook that still runs sees its request aborted, once the client has had its answer.
+      this.#socket.once('close', () => this.#request.destroy())
+      refuse(this.#response!, error)
+    }, timeoutMs)
   }
 
   /** Makes the answer a 101 with these fields, after which `open` is called. The reply itself is still to be sent. */
@@ -125,21 +109,13 @@ export class Upgrade {
     this.#request.destroy()
     this.#socket.destroy()
   }
+}
 
-  readonly #onTimeout = (): void => {
-    const error = new FST_WS_ERR_HANDSHAKE_TIMEOUT(this.#timeoutMs)
-    this.#target.onTimeout(error)
-    const response = this.#response
-    if (response === undefined || response.headersSent) {
-      this.#socket.destroy()
-      return
-    }
-    // On the raw response: the reply belongs to the hook that still runs.
-    this.#open = undefined
-    const body = JSON.stringify({ statusCode: error.statusCode, code: error.code, error: STATUS_CODES[error.statusCode!], message: error.message })
-    response.writeHead(error.statusCode!, { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(body) })
-    response.end(body)
-  }
+/** Answers on the raw response: the reply belongs to the hook that still runs. */
+function refuse (response: ServerResponse, { statusCode, code, message }: { statusCode?: number, code: string, message: string }): void {
+  const body = JSON.stringify({ statusCode, code, error: STATUS_CODES[statusCode!], message })
+  response.writeHead(statusCode!, { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(body) })
+  response.end(body)
 }
 
 /** A response that may become the 101, whose own fields are put in when it is written, past all hooks. */
@@ -170,6 +146,12 @@ class UpgradeResponse extends ServerResponse {
 function isReserved (name: string): boolean {
   const lowerCase = name.toLowerCase()
   return RESERVED_FIELDS.has(lowerCase) || lowerCase.startsWith(RESERVED_PREFIX)
+}
+
+/** Refuses on the socket itself, where there is no response yet. */
+export function refuseSocket (socket: Duplex, statusCode: number): void {
+  socket.write(`HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+  linger(socket)
 }
 
 /** Ends a refused connection: what still comes is thrown away, lest RST overtake the answer. */

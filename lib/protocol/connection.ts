@@ -97,6 +97,8 @@ export class Connection implements FrameSink, MessageSink {
 
   /** Input that was not parsed yet. */
   #rest: Buffer | undefined
+  /** Whether it is a copy of our own. */
+  #restIsOwn = false
   /** The peer's end has come, but not all before it is parsed. */
   #eof = false
   #inTurn = false
@@ -130,10 +132,12 @@ export class Connection implements FrameSink, MessageSink {
     if (this.state > State.CloseSent) return
     if (this.#rest !== undefined) {
       this.#rest = Buffer.concat([this.#rest, chunk])
+      this.#restIsOwn = true
     } else if (this.reading) {
-      this.#parse(chunk)
+      this.#parse(chunk, false)
     } else {
       this.#rest = chunk
+      this.#restIsOwn = false
     }
   }
 
@@ -143,7 +147,7 @@ export class Connection implements FrameSink, MessageSink {
     const rest = this.#rest
     if (rest === undefined || !this.reading) return
     this.#rest = undefined
-    this.#parse(rest)
+    this.#parse(rest, this.#restIsOwn)
     if (this.#eof) this.receiveEof()
   }
 
@@ -282,7 +286,7 @@ export class Connection implements FrameSink, MessageSink {
     this.handler.onMessage(data, isBinary)
   }
 
-  #parse (chunk: Buffer): void {
+  #parse (chunk: Buffer, isOwn: boolean): void {
     this.#inTurn = true
     this.#framesInTurn = 0
     this.#turnStart = performance.now()
@@ -294,14 +298,14 @@ export class Connection implements FrameSink, MessageSink {
       this.fail(error instanceof ProtocolError ? error : new ProtocolError(CloseCode.InternalError, 'internal error', { cause: error }))
     }
     this.#inTurn = false
-    if (offset < chunk.length && this.state <= State.CloseSent) this.#keep(chunk, offset)
+    if (offset < chunk.length && this.state <= State.CloseSent) this.#keep(chunk.subarray(offset), isOwn)
   }
 
-  /** Keeps the rest of a chunk: for one turn of the event loop as it is; for longer as a copy, so that it does not pin the chunk. */
-  #keep (chunk: Buffer, offset: number): void {
-    const rest = chunk.subarray(offset)
+  /** Keeps the rest of a chunk: for one turn of the event loop as it is; for longer as a copy, made once, so that it does not pin the chunk. */
+  #keep (rest: Buffer, isOwn: boolean): void {
     if (this.reading) this.more = true
-    this.#rest = this.reading ? rest : Buffer.from(rest)
+    this.#restIsOwn = isOwn || !this.reading
+    this.#rest = this.reading || isOwn ? rest : Buffer.from(rest)
   }
 
   #yieldIfDue (): void {
@@ -342,8 +346,8 @@ export class Connection implements FrameSink, MessageSink {
 
   /** Sends the Close and tells, last of all, that the connection is not open any more. */
   #leaveOpen (state: typeof State.CloseSent | typeof State.Ending, shutdown: Shutdown, code: number, reason: string): void {
-    this.sentCloseCode = code
     this.#writer.writeFrame(Opcode.Close, true, writeClosePayload(code, reason))
+    this.sentCloseCode = code
     if (state === State.Ending) {
       this.#end(shutdown)
     } else {

@@ -65,9 +65,9 @@ export class FrameWriter {
 
     const at = output.reserve(headerLength)
     this.#writeHeader(output.buffer, at, opcode, fin, length)
-    const key = output.buffer.readInt32BE(at + headerLength - 4)
+    const octets = this.#masks ? maskedCopy(payload, output.buffer.readInt32BE(at + headerLength - 4)) : bufferOver(payload)
     output.commit(headerLength, 0)
-    output.append(this.#masks ? maskedCopy(payload, key) : bufferOver(payload), length)
+    output.append(octets, length)
     return length
   }
 

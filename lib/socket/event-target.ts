@@ -42,7 +42,11 @@ export abstract class EventTargetEmitter<Data> extends EventEmitter {
     const wrapper = this.#wrap(type, listener, false)
     if (once) this.once(type, wrapper)
     else this.on(type, wrapper)
-    signal?.addEventListener('abort', () => this.removeListener(type, wrapper), { once: true })
+    if (signal === undefined) return
+    const onAbort = (): void => { this.removeListener(type, wrapper) }
+    signal.addEventListener('abort', onAbort, { once: true })
+    // The signal may live longer than the connection, and must not keep it.
+    this.once('close', () => signal.removeEventListener('abort', onAbort))
   }
 
   removeEventListener<K extends keyof EventMap<Data, this>> (type: K, listener: EventListener<EventMap<Data, this>[K], this> | null): void {

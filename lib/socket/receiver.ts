@@ -111,6 +111,8 @@ export class Receiver implements ConnectionHandler {
 
   handlerSettled (): void {
     this.#handlerSettled = true
+    // What the handler took is taken; from now on only calls that wait, or come, say that somebody goes on taking.
+    this.#takenByNext = this.#waiters.length > 0
     this.#discardIfAbandoned()
   }
 
@@ -255,8 +257,13 @@ export class Receiver implements ConnectionHandler {
     const message = this.#decode(data, isBinary)
     if (message === END) return
     const waiter = this.#waiters.shift()!
-    if (!this.#subprotocol.raw || waiter.asOctets === true) waiter.settle(message)
-    else waiter.settle(isBinary ? this.#asBinaryType(message) : (message as Buffer).toString())
+    try {
+      if (!this.#subprotocol.raw || waiter.asOctets === true) waiter.settle(message)
+      else waiter.settle(isBinary ? this.#asBinaryType(message) : (message as Buffer).toString())
+    } catch (error) {
+      // A stream calls its listeners at once.
+      this.#faults.onFault('listener', error, message)
+    }
   }
 
   /** The message, or END if it is not valid: then it goes to the fault sink in its place. */

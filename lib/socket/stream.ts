@@ -62,5 +62,9 @@ export function messageStream (receiver: Receiver, socket: StreamSocket, objectM
       callback(error)
     }
   })
+  // A peer that leaves makes a write fail: those who listen, and pipeline, see it, and nobody else has to.
+  stream.on('error', ignore)
   return stream
 }
+
+function ignore (): void {}

@@ -156,17 +156,34 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, Send
     return this.#sendData(data, undefined) ? this.#belowMark() : false
   }
 
-  #send (message: unknown, options: SendOptions | undefined, callback: SendCallback | undefined): boolean {
+  #send (message: unknown, options: SendOptions | undefined, given: SendCallback | undefined): boolean {
+    const callback = typeof given === 'function' ? this.#guarded(given) : undefined
     if (this.#connection.state !== State.Open) return this.#sendAfterClose(message, options, callback)
-    if (!this.#mayBuffer()) {
+    // Encoding calls into the application, which may have closed meanwhile.
+    if (!this.#mayBuffer() || !this.#dispatch(message, options)) {
       if (callback !== undefined) process.nextTick(callback, this.#receiver.closedError())
       return false
     }
-    if (message instanceof Prepared) this.#sendPrepared(message)
-    else if (this.#subprotocol.raw) this.#sendData(message, options)
-    else this.#sendEncoded(this.#subprotocol.encode(message))
     if (callback !== undefined) this.#connection.output.addCallback(callback)
     return this.#belowMark()
+  }
+
+  /** Whether it went out; false if the connection is not open. */
+  #dispatch (message: unknown, options: SendOptions | undefined): boolean {
+    if (message instanceof Prepared) return this.#sendPrepared(message)
+    if (this.#subprotocol.raw) return this.#sendData(message, options)
+    return this.#sendEncoded(this.#subprotocol.encode(message))
+  }
+
+  /** What a callback throws is the application's fault, and nobody else's. */
+  #guarded (callback: SendCallback): SendCallback {
+    return (error) => {
+      try {
+        callback(error)
+      } catch (thrown) {
+        this.#receiver.onListenerRejection(thrown, undefined)
+      }
+    }
   }
 
   #sendEncoded (encoded: string | Uint8Array): boolean {
@@ -192,9 +209,7 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, Send
   #sendAfterClose (message: unknown, options: SendOptions | undefined, callback: SendCallback | undefined): false {
     try {
       // Counted in bufferedAmount, and dropped.
-      if (message instanceof Prepared) this.#sendPrepared(message)
-      else if (this.#subprotocol.raw) this.#sendData(message, options)
-      else this.#sendEncoded(this.#subprotocol.encode(message))
+      this.#dispatch(message, options)
     } catch {
       // Nothing throws after the close.
     }
@@ -252,8 +267,9 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, Send
    */
   close (code: number = CloseCode.NormalClosure, reason: string = ''): void {
     if (!isSendableCloseCode(code, this.#connection.role)) throw new FST_WS_ERR_CLOSE_CODE(code)
-    if (Buffer.byteLength(reason) > MAX_CLOSE_REASON_BYTES) throw new FST_WS_ERR_CLOSE_REASON()
-    this.#connection.close(code, reason)
+    const text = String(reason)
+    if (Buffer.byteLength(text) > MAX_CLOSE_REASON_BYTES) throw new FST_WS_ERR_CLOSE_REASON()
+    this.#connection.close(code, text)
   }
 
   /** Drops the connection at once, without a Close: both sides see 1006. */

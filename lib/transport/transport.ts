@@ -7,7 +7,9 @@
  */
 import { Buffer } from 'node:buffer'
 import type { Duplex } from 'node:stream'
+import { FST_WS_ERR_CLOSED } from '../errors.ts'
 import { State, type Connection } from '../protocol/connection.ts'
+import { CloseCode } from '../protocol/constants.ts'
 import type { OutputBatch } from '../protocol/output-buffer.ts'
 import { setImmediate } from './real-timers.ts'
 import { writesAtOnce } from './tcp.ts'
@@ -35,6 +37,7 @@ export class Transport {
   #inTurn = false
   #turnScheduled = false
   #continueScheduled = false
+  #drainScheduled = false
   #reading = true
   #ended = false
   #closeTimer: NodeJS.Timeout | undefined
@@ -148,14 +151,17 @@ export class Transport {
     const duplex = this.#duplex
     const { output } = this.connection
     const batch = output.take()!
-    if (duplex.destroyed || this.#ended) return settle(batch, new Error('the connection is closed'))
+    if (duplex.destroyed || this.#ended) {
+      this.connection.droppedBytes += batch.payloadBytes
+      return settle(batch, lost())
+    }
 
     this.#inFlight = batch
     output.blocked = true
     const { chunks } = batch
     if (this.#writesAtOnce) {
       writeAll(duplex, chunks)
-      if (duplex.writableLength === 0) return this.#written()
+      if (duplex.writableLength === 0 && duplex.errored === null) return this.#written()
       // The kernel did not take it all. An empty write calls back when everything before it has left.
       duplex.write(NOTHING, this.#writtenCallback())
     } else {
@@ -179,17 +185,27 @@ export class Transport {
     settle(batch, error)
     if (error !== undefined) return
     this.connection.outputDrained()
-    if (this.wantsDrain) this.onDrain()
+    // A peer that reads as fast as we write would have `drain` and `send` call each other for ever within one tick
+    // (a timer of 5 ms then came 1 s late): the event loop gets its turn in between.
+    if (this.wantsDrain && !this.#drainScheduled) {
+      this.#drainScheduled = true
+      setImmediate(Transport.#drain, this)
+    }
+  }
+
+  static #drain (transport: Transport): void {
+    transport.#drainScheduled = false
+    if (transport.wantsDrain) transport.onDrain()
   }
 
   #closed (): void {
     clearTimeout(this.#closeTimer)
     this.connection.transportClosed()
-    // What was not written never will be.
-    const lost = new Error('the connection was lost before this was sent')
-    if (this.#inFlight !== undefined) this.#written(lost)
+    // What was not written never will be, and stays counted.
+    this.connection.droppedBytes += this.unsentPayloadBytes
+    if (this.#inFlight !== undefined) this.#written(lost())
     const rest = this.connection.output.take()
-    if (rest !== undefined) settle(rest, lost)
+    if (rest !== undefined) settle(rest, lost())
   }
 }
 
@@ -205,6 +221,11 @@ function writeAll (duplex: Duplex, chunks: readonly Buffer[], callback?: (error?
   for (let i = 0; i < chunks.length - 1; i++) duplex.write(chunks[i]!)
   duplex.write(chunks.at(-1)!, callback)
   duplex.uncork()
+}
+
+/** What callbacks of messages get that were never sent. */
+function lost (): Error {
+  return Object.assign(new FST_WS_ERR_CLOSED(CloseCode.AbnormalClosure), { closeCode: CloseCode.AbnormalClosure, reason: '' })
 }
 
 /** Gives back what a batch holds, and calls back on the next tick: never within `send`. */

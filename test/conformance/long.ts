@@ -74,7 +74,8 @@ function makeReport (table: readonly string[], verdicts: ReadonlyMap<string, Ver
   return [
     '# Conformance',
     '',
-    `The ${verdicts.size} cases of the Autobahn fuzzing client (suite 25.10.1), put over TCP to a raw route that echoes, by \`test/conformance\`.`,
+    `The ${verdicts.size} cases of the Autobahn fuzzing client (suite 25.10.1), put over TCP to a raw route that echoes: by the runner in`,
+    '`test/conformance`, which was written from a description of the cases, and not by the suite itself.',
     `Written by \`CONFORMANCE_REPORT=1 npm run test:conformance\` on ${new Date().toISOString().slice(0, 10)} with Node ${process.versions.node}.`,
     '',
     'Every case has a grade for what came back and one for how the connection ended: one number where both are the same, otherwise `back / end`.',
