@@ -12,8 +12,6 @@ import { ignoreRejection, isThenable } from '../subprotocol/validator.ts'
 export interface ResolvedOptions {
   readonly maxMessageBytes: number
   readonly maxUnsentBytes: number
-  /** As it was given; a limit that was derived from `maxMessageBytes` does not bind a scope with another one. */
-  readonly givenUnsentBytes: number | undefined
   readonly highWaterMarkBytes: number
   readonly origin: NonNullable<DuplexOptions['origin']>
   readonly handshakeTimeoutMs: number
@@ -101,13 +99,15 @@ function checkEach (given: object, known: readonly string[]): void {
   }
 }
 
+/** Whose `maxUnsentBytes` comes from their `maxMessageBytes`: it does not bind a scope with another one. */
+const derived = new WeakSet<Partial<ResolvedOptions>>()
+
 function complete (instance: FastifyInstance, outer: Partial<ResolvedOptions> = {}, given: DuplexOptions): ResolvedOptions {
   const maxMessageBytes = given.maxMessageBytes ?? outer.maxMessageBytes ?? instance.initialConfig.bodyLimit ?? MIB
-  const givenUnsentBytes = given.maxUnsentBytes ?? outer.givenUnsentBytes
+  const givenUnsentBytes = given.maxUnsentBytes ?? (derived.has(outer) ? undefined : outer.maxUnsentBytes)
   const options: ResolvedOptions = {
     maxMessageBytes,
     maxUnsentBytes: givenUnsentBytes ?? Math.max(16 * MIB, 2 * maxMessageBytes),
-    givenUnsentBytes,
     highWaterMarkBytes: given.highWaterMarkBytes ?? outer.highWaterMarkBytes ?? 64 * KIB,
     origin: given.origin ?? outer.origin ?? 'same-origin',
     handshakeTimeoutMs: given.handshakeTimeoutMs ?? outer.handshakeTimeoutMs ?? 10_000,
@@ -120,6 +120,7 @@ function complete (instance: FastifyInstance, outer: Partial<ResolvedOptions> = 
     errorHandler: given.errorHandler ?? outer.errorHandler,
     selectSubprotocol: given.selectSubprotocol ?? outer.selectSubprotocol
   }
+  if (givenUnsentBytes === undefined) derived.add(options)
   if (options.maxUnsentBytes < maxMessageBytes + UNSENT_MARGIN_BYTES) {
     throw new FST_WS_ERR_INVALID_OPTION('maxUnsentBytes', `at least maxMessageBytes (${maxMessageBytes}) + 64 KiB`)
   }

@@ -69,7 +69,11 @@ function attach (instance: FastifyInstance, { handshakeTimeoutMs }: ResolvedOpti
   states.set(instance.routing, state)
   const stopListening = listenForUpgrades(instance.server as Server, {
     route: instance.routing as unknown as Router,
-    hasRoute: (url) => instance.findRoute({ method: 'GET', url }) !== null,
+    hasRoute: ({ url, headers }) => instance.findRoute({
+      method: 'GET',
+      url: url!.replace(/\?.*/s, ''),
+      constraints: { host: headers.host, version: headers['accept-version'] } as never
+    }) !== null,
     timeoutMs: handshakeTimeoutMs
   })
 

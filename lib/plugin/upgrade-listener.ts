@@ -15,9 +15,9 @@ const UPGRADE_FIELDS = new Set(['upgrade', 'http2-settings'])
 /** Of an application, what its upgrades need. */
 export interface UpgradeTarget {
   readonly route: Router
-  /** Whether a GET of this path would find a route. */
-  readonly hasRoute: (path: string) => boolean
-  /** How long a request that was pipelined behind others waits for their answers. */
+  /** Whether the request would find a route, were it a GET. */
+  readonly hasRoute: (request: IncomingMessage) => boolean
+  /** How long a request for WebSocket that was pipelined behind others waits for their answers. */
   readonly timeoutMs: number
 }
 
@@ -28,10 +28,10 @@ const DEFAULT_MOST_RAW_HEADERS = 2000
 export function listenForUpgrades (server: SelectiveServer, { route, hasRoute, timeoutMs }: UpgradeTarget): () => void {
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     // What no route here answers may be another listener's.
-    if (server.listenerCount('upgrade') > 1 && !hasRoute(request.url!)) return
+    if (server.listenerCount('upgrade') > 1 && !hasRoute(request)) return
     // node:http has taken its own listener away: without one an ECONNRESET would end the process.
     socket.on('error', ignore)
-    afterEarlierAnswers(socket, timeoutMs, () => {
+    afterEarlierAnswers(socket, concernsWebSocket(request) ? timeoutMs : undefined, () => {
       if (mayHideFields(server, request)) return refuseSocket(socket, 431)
       if (concernsWebSocket(request)) return new Upgrade(request, socket, head).start(route)
       socket.removeListener('error', ignore)
@@ -66,8 +66,8 @@ function mayHideFields ({ maxHeadersCount }: Server, { rawHeaders }: IncomingMes
 }
 
 /** Requests that were pipelined before this one are answered first: a socket carries one response at a time. */
-function afterEarlierAnswers (socket: Duplex, timeoutMs: number, go: () => void): void {
-  const timer = setTimeout(() => socket.destroy(), timeoutMs)
+function afterEarlierAnswers (socket: Duplex, timeoutMs: number | undefined, go: () => void): void {
+  const timer = timeoutMs === undefined ? undefined : setTimeout(() => socket.destroy(), timeoutMs)
   const look = (): void => {
     const earlier = socket.destroyed ? undefined : (socket as { _httpMessage?: ServerResponse | null })._httpMessage
     if (earlier) {
@@ -75,8 +75,8 @@ function afterEarlierAnswers (socket: Duplex, timeoutMs: number, go: () => void)
       return
     }
     clearTimeout(timer)
-    // Who has ended its side meanwhile wants no answer that goes on.
-    if (socket.readableEnded) socket.destroy()
+    // Whoever has ended its side meanwhile, the client or an answer with `Connection: close`, wants nothing more.
+    if (socket.readableEnded || socket.writableEnded) socket.destroy()
     if (!socket.destroyed) go()
   }
   look()

@@ -77,8 +77,6 @@ export class Upgrade {
       const error = new FST_WS_ERR_HANDSHAKE_TIMEOUT(timeoutMs)
       onTimeout(error)
       this.#open = undefined
-      // The hook that still runs sees its request aborted, once the client has had its answer.
-      this.#socket.once('close', () => this.#request.destroy())
       refuse(this.#response!, error)
     }, timeoutMs)
   }

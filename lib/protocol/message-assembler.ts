@@ -108,7 +108,8 @@ export class MessageAssembler {
 
   #finish (): void {
     const opcode = this.#opcode
-    const data = this.#buffer!.subarray(0, this.#length)
+    // A buffer that is half empty would keep twice the memory of its message alive.
+    const data = this.#buffer!.length > 2 * this.#length ? exactly(this.#buffer!, this.#length) : this.#buffer!.subarray(0, this.#length)
     if (opcode === Opcode.Text && this.#checked !== this.#length) throw notUtf8()
     this.#opcode = NO_MESSAGE
     this.#buffer = undefined
@@ -135,6 +136,13 @@ function ownBytes (buffer: Buffer, start: number, end: number): Buffer {
   // From the pool, which a small Buffer that is kept for long keeps alive: 8 KiB, for a tenth of the price of memory of its own.
   const own = Buffer.allocUnsafe(end - start)
   buffer.copy(own, 0, start, end)
+  return own
+}
+
+/** The first octets in memory of their own. */
+function exactly (buffer: Buffer, length: number): Buffer {
+  const own = Buffer.allocUnsafeSlow(length)
+  buffer.copy(own, 0, 0, length)
   return own
 }
 

@@ -5,21 +5,19 @@
 import { EventEmitter } from 'node:events'
 import { CloseEvent, ErrorEvent, MessageEvent, SocketEvent } from './events.ts'
 
-export interface EventMap<Data, Target> {
-  open: SocketEvent<Target>
-  message: MessageEvent<Data, Target>
-  error: ErrorEvent<Target>
-  close: CloseEvent<Target>
-}
+/** The type of a method, which is bivariant: an attribute of the plain one would keep a socket from being assignable to a wider one. */
+type Handler<E> = { handle (event: E): unknown }['handle']
 
-export type EventListener<E, Target> = ((this: Target, event: E) => unknown) | { handleEvent (event: E): unknown }
+type EventType = 'open' | 'message' | 'error' | 'close'
+
+export type EventListener<E> = ((event: E) => unknown) | { handleEvent (event: E): unknown }
 
 export interface AddEventListenerOptions {
   readonly once?: boolean
   readonly signal?: AbortSignal
 }
 
-type AnyListener = EventListener<any, any>
+type AnyListener = EventListener<any>
 type Attribute = 'onopen' | 'onmessage' | 'onerror' | 'onclose'
 
 /** A listener of the emitter that makes the event object and hands it to the one it stands for. */
@@ -30,13 +28,19 @@ interface Wrapper {
   readonly attribute: boolean
 }
 
-export abstract class EventTargetEmitter<Data> extends EventEmitter {
+export abstract class EventTargetEmitter<Data, AnyData> extends EventEmitter {
   /** Whether text comes as octets, which an event shows as a string. */
   protected abstract readonly textIsOctets: boolean
   protected abstract readonly closedCleanly: boolean
 
   /** As in the DOM: a listener that is there already is not added again, and null is ignored. */
-  addEventListener<K extends keyof EventMap<Data, this>> (type: K, listener: EventListener<EventMap<Data, this>[K], this> | null, options: AddEventListenerOptions | boolean = {}): void {
+  addEventListener (type: 'message', listener: EventListener<MessageEvent<Data>> | null, options?: AddEventListenerOptions | boolean): void
+  addEventListener (type: 'message', listener: EventListener<MessageEvent<AnyData>> | null, options?: AddEventListenerOptions | boolean): void
+  addEventListener (type: 'close', listener: EventListener<CloseEvent> | null, options?: AddEventListenerOptions | boolean): void
+  addEventListener (type: 'error', listener: EventListener<ErrorEvent> | null, options?: AddEventListenerOptions | boolean): void
+  addEventListener (type: 'open', listener: EventListener<SocketEvent> | null, options?: AddEventListenerOptions | boolean): void
+  addEventListener<Type extends EventType> (type: Type, listener: EventListener<SocketEvent> | null, options?: AddEventListenerOptions | boolean): void
+  addEventListener (type: string, listener: AnyListener | null, options: AddEventListenerOptions | boolean = {}): void {
     const { once = false, signal } = typeof options === 'object' ? options : {}
     if (listener === null || !isEventType(type) || signal?.aborted === true || this.#wrapperOf(type, listener) !== undefined) return
     const wrapper = this.#wrap(type, listener, false)
@@ -49,22 +53,22 @@ export abstract class EventTargetEmitter<Data> extends EventEmitter {
     this.once('close', () => signal.removeEventListener('abort', onAbort))
   }
 
-  removeEventListener<K extends keyof EventMap<Data, this>> (type: K, listener: EventListener<EventMap<Data, this>[K], this> | null): void {
+  removeEventListener (type: EventType, listener: EventListener<any> | null): void {
     const wrapper = listener === null ? undefined : this.#wrapperOf(type, listener)
     if (wrapper !== undefined) this.removeListener(type, wrapper)
   }
 
-  get onopen (): ((this: this, event: SocketEvent<this>) => unknown) | null { return this.#attribute('onopen') }
-  set onopen (listener: ((this: this, event: SocketEvent<this>) => unknown) | null) { this.#setAttribute('onopen', listener) }
+  get onopen (): Handler<SocketEvent> | null { return this.#attribute('onopen') }
+  set onopen (listener: Handler<SocketEvent> | null) { this.#setAttribute('onopen', listener) }
 
-  get onmessage (): ((this: this, event: MessageEvent<Data, this>) => unknown) | null { return this.#attribute('onmessage') }
-  set onmessage (listener: ((this: this, event: MessageEvent<Data, this>) => unknown) | null) { this.#setAttribute('onmessage', listener) }
+  get onmessage (): Handler<MessageEvent<Data>> | null { return this.#attribute('onmessage') }
+  set onmessage (listener: Handler<MessageEvent<Data>> | null) { this.#setAttribute('onmessage', listener) }
 
-  get onerror (): ((this: this, event: ErrorEvent<this>) => unknown) | null { return this.#attribute('onerror') }
-  set onerror (listener: ((this: this, event: ErrorEvent<this>) => unknown) | null) { this.#setAttribute('onerror', listener) }
+  get onerror (): Handler<ErrorEvent> | null { return this.#attribute('onerror') }
+  set onerror (listener: Handler<ErrorEvent> | null) { this.#setAttribute('onerror', listener) }
 
-  get onclose (): ((this: this, event: CloseEvent<this>) => unknown) | null { return this.#attribute('onclose') }
-  set onclose (listener: ((this: this, event: CloseEvent<this>) => unknown) | null) { this.#setAttribute('onclose', listener) }
+  get onclose (): Handler<CloseEvent> | null { return this.#attribute('onclose') }
+  set onclose (listener: Handler<CloseEvent> | null) { this.#setAttribute('onclose', listener) }
 
   #attribute (name: Attribute): any {
     return this.#wrappers(name.slice(2)).find((wrapper) => wrapper.attribute)?.original ?? null

@@ -64,8 +64,8 @@ const READY_STATE = { CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 } as const
  * `AnyReceive` is the union of what all contracts of the route receive, for listeners added before `protocol` is looked at;
  * `Heard` is what `message` listeners get, a Buffer on raw routes, where iteration gives a string for text.
  */
-export class WebSocket<Protocol extends string = string, Receive = unknown, Send = unknown, AnyReceive = Receive, Heard = Receive>
-  extends EventTargetEmitter<AnyReceive> implements AsyncIterable<Receive>, AsyncDisposable {
+export class WebSocket<Protocol extends string = string, Receive = unknown, in Send = unknown, AnyReceive = Receive, Heard = Receive>
+  extends EventTargetEmitter<Receive, AnyReceive> implements AsyncIterable<Receive>, AsyncDisposable {
   static readonly CONNECTING = READY_STATE.CONNECTING
   static readonly OPEN = READY_STATE.OPEN
   static readonly CLOSING = READY_STATE.CLOSING
@@ -332,13 +332,26 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, Send
   override on (event: 'open' | 'drain', listener: () => unknown): this
   override on (event: 'ping' | 'pong', listener: (payload: Buffer) => unknown): this
   override on (event: 'error', listener: (error: Error) => unknown): this
-  override on (event: string | symbol, listener: (...args: any[]) => unknown): this
+  override on<Other extends string | symbol> (event: Exclude<Other, KnownEvent>, listener: (...args: any[]) => unknown): this
+  override on (event: KnownEvent, listener: () => unknown): this
   override on (event: string | symbol, listener: (...args: any[]) => unknown): this {
     if (event !== 'message') return super.on(event, listener)
     this.#receiver.assertFreeForListeners()
     super.on(event, listener)
     this.#receiver.listenerAdded()
     return this
+  }
+
+  override once (event: 'message', listener: (message: Heard, isBinary: boolean) => unknown): this
+  override once (event: 'message', listener: (message: AnyReceive, isBinary: boolean) => unknown): this
+  override once (event: 'close', listener: (code: number, reason: Buffer) => unknown): this
+  override once (event: 'open' | 'drain', listener: () => unknown): this
+  override once (event: 'ping' | 'pong', listener: (payload: Buffer) => unknown): this
+  override once (event: 'error', listener: (error: Error) => unknown): this
+  override once<Other extends string | symbol> (event: Exclude<Other, KnownEvent>, listener: (...args: any[]) => unknown): this
+  override once (event: KnownEvent, listener: () => unknown): this
+  override once (event: string | symbol, listener: (...args: any[]) => unknown): this {
+    return super.once(event, listener)
   }
 
   override addListener (event: string | symbol, listener: (...args: any[]) => unknown): this {
@@ -361,6 +374,9 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, Send
     this.#receiver.onListenerRejection(error, event === 'message' ? args[0] : undefined)
   }
 }
+
+/** What is declared above; the overload with `Other` is for events of the application's own. */
+type KnownEvent = 'message' | 'close' | 'open' | 'drain' | 'ping' | 'pong' | 'error'
 
 type StreamableSocket = Parameters<typeof messageStream>[1]
 

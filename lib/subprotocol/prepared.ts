@@ -50,6 +50,12 @@ export class Prepared<T> {
  * Prepares a message for fan-out: sent to many sockets, it is encoded at its first `send`, once for each
  * codec, and validated once where `validateSend` is set. Do not change the message afterwards.
  */
-export function prepare<const T> (message: T): Prepared<T> {
-  return new Prepared(message)
+export function prepare<const T> (message: T): Prepared<Writable<T>> {
+  return new Prepared(message) as unknown as Prepared<Writable<T>>
 }
+
+/** What a literal is inferred as, with arrays and objects writable again: `const T` alone gives `readonly` arrays, which no schema's type takes. */
+type Writable<T> =
+  T extends string | number | bigint | boolean | symbol | null | undefined | ArrayBufferView | ArrayBuffer | Date | ((...args: never[]) => unknown)
+    ? T
+    : { -readonly [Key in keyof T]: Writable<T[Key]> }

@@ -137,5 +137,6 @@ t.test('rpc: an invalid call is answered; what is no JSON closes', async (t) => 
   t.ok('error' in answer)
   t.equal(answer.id, 7)
   client.sendRaw('{')
+  t.match(await client.next(), { id: null, error: { code: 'FST_WS_ERR_INVALID_MESSAGE' } })
   t.equal((await client.closed).code, 1007)
 })

@@ -20,7 +20,10 @@ t.teardown(() => {
 async function shake (port: number, options: RequestOptions = {}): Promise<WireResponse & { wire: Wire, json?: any }> {
   const wire = await Wire.connect(port)
   wire.write(upgradeRequest(options))
-  const response = await wire.response()
+  const response = await wire.response().catch((error: unknown) => {
+    wire.destroy()
+    throw error
+  })
   if (response.statusCode === 101) return { ...response, wire }
   const start = performance.now()
   await wire.untilClosed()
@@ -445,19 +448,6 @@ t.test('a route may take longer for its handshake than the plugin allows', async
   wire.destroy()
 })
 
-t.test('a hook that runs when the time is up sees its request aborted', async (t) => {
-  const signalled = deferred()
-  const { port } = await startApp(t, (app) => {
-    app.addHook('preHandler', async (request) => {
-      await new Promise<void>((resolve) => { request.signal.addEventListener('abort', () => resolve()) })
-      signalled.resolve()
-    })
-    app.get('/', { websocket: true }, () => t.fail('not opened'))
-  }, { handshakeTimeoutMs: 30 })
-  t.equal((await shake(port)).statusCode, 503)
-  t.equal(await Promise.race([signalled.promise.then(() => 'signalled'), new Promise((resolve) => { setTimeout(resolve, 2_000, 'never') })]), 'signalled')
-})
-
 t.test('Expect: 100-continue is answered before the 101, also in front of a refusal', async (t) => {
   const { port } = await startApp(t, (app) => { app.get('/', { websocket: true }, () => {}) })
   for (const [path, status] of [['/', 101], ['/nowhere', 404]] as const) {
@@ -513,6 +503,17 @@ t.test('a pipelined upgrade behind an answer that closes is not answered', async
   t.equal(app.websockets.size, 0)
 })
 
+t.test('a socket that is destroyed while the 101 is written opens nothing', async (t) => {
+  const { port, app } = await startApp(t, (app) => {
+    app.get('/', { websocket: true, preHandler: async (request, reply) => { reply.raw.once('prefinish', () => request.raw.socket.destroy()) } }, () => t.fail('not opened'))
+  })
+  const wire = await Wire.connect(port)
+  wire.write(upgradeRequest())
+  await wire.untilClosed()
+  t.equal(app.websockets.size, 0)
+  await untilNoConnection(app)
+})
+
 t.test('several requests on one connection, then an upgrade', async (t) => {
   const { port } = await startApp(t, (app) => {
     app.get('/plain', async () => 'plain')
@@ -529,27 +530,73 @@ t.test('several requests on one connection, then an upgrade', async (t) => {
   wire.destroy()
 })
 
-t.test('other upgrade listeners get what no route of the application answers', async (t) => {
+t.test('a server that can be told which requests to upgrade is told, and told otherwise after the close', async (t) => {
   const { app } = bareApp(t)
+  const server = app.server as typeof app.server & { shouldUpgradeCallback: (request: object) => boolean }
+  const own = (): boolean => true
+  server.shouldUpgradeCallback = own
   await app.register(duplex)
-  app.get('/ws', { websocket: true }, (socket) => { socket.send('ours') })
+  const asks = (upgrade: string) => server.shouldUpgradeCallback({ headers: { upgrade }, rawHeaders: ['Upgrade', upgrade], method: 'GET', httpVersion: '1.1' })
+  t.equal(asks('websocket'), true)
+  t.equal(asks('WebSocket'), true)
+  t.equal(asks('h2c'), false)
+  const other = (): void => {}
+  app.server.on('upgrade', other)
+  t.equal(asks('h2c'), true, 'somebody else may want it')
+  app.server.off('upgrade', other)
+  await app.close()
+  t.equal(server.shouldUpgradeCallback, own)
+})
+
+t.test('other upgrade listeners get what no route of the application answers, and nothing else', async (t) => {
+  const { app, log } = bareApp(t)
+  await app.register(duplex)
+  app.get('/ws', { websocket: true }, (socket, request) => { socket.send(request.url) })
+  app.get('/rooms/:id', { websocket: true }, (socket, request) => { socket.send(request.url) })
+  app.get('/plain', async () => 'plain')
   const { port } = await listen(app)
+  const seen: string[] = []
   app.server.on('upgrade', (upgraded, socket) => {
+    seen.push(upgraded.url!)
     if (upgraded.url === '/theirs') socket.end('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-By: them\r\n\r\n')
   })
-  const ours = await shake(port, { path: '/ws' })
-  t.strictSame(await ours.wire.lines(1), ['text "ours"'])
-  ours.wire.destroy()
+  for (const path of ['/ws', '/ws?a=b', '/rooms/7?x', '/rooms/%C3%A4']) {
+    const ours = await shake(port, { path, headers: { Host: 'a.example' } })
+    t.strictSame(await ours.wire.lines(1), [`text "${path}"`])
+    ours.wire.destroy()
+  }
+  t.equal((await shake(port, { path: '/plain' })).body, 'plain')
   const theirs = await Wire.connect(port)
   theirs.write(upgradeRequest({ path: '/theirs' }))
   const { statusCode, headers } = await theirs.response()
   t.equal(statusCode, 101)
   t.equal(headers['x-by'], 'them')
   theirs.destroy()
+  t.notOk(log.with('incoming request').some((line) => line['req'].url === '/theirs'))
+  t.ok(seen.includes('/theirs'))
+})
+
+t.test('a route with constraints is not left to other upgrade listeners', async (t) => {
+  const { app } = bareApp(t)
+  await app.register(duplex)
+  app.get('/hosted', { websocket: true, constraints: { host: 'a.example' } }, (socket) => { socket.send('hosted') })
+  app.get('/versioned', { websocket: true, constraints: { version: '1.2.0' } }, (socket) => { socket.send('versioned') })
+  const { port } = await listen(app)
+  const sockets: Socket[] = []
+  app.server.on('connection', (socket: Socket) => { sockets.push(socket) })
+  app.server.on('upgrade', () => {})
+  for (const path of ['/hosted', '/versioned']) {
+    const wire = await Wire.connect(port)
+    wire.write(upgradeRequest({ path, headers: { Host: 'a.example', 'Accept-Version': '1.x' } }))
+    const answer = await Promise.race([wire.until(() => wire.received.length > 0).then(() => 'answered', () => 'lost'), new Promise((resolve) => { setTimeout(resolve, 1_000, 'nobody answers') })])
+    t.equal(answer, 'answered', path)
+    wire.destroy()
+  }
+  // What nobody has taken would keep the server from closing.
+  for (const socket of sockets) socket.destroy()
 })
 
 t.test('nothing in all this was left unhandled', async (t) => {
   await new Promise((resolve) => { setImmediate(resolve) })
   t.strictSame(unhandled, [])
 })
-

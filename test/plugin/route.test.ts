@@ -1,4 +1,7 @@
 import { Type, TypeBoxValidatorCompiler, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import { once } from 'node:events'
+import { connect as connectHttp2 } from 'node:http2'
+import { text as readText } from 'node:stream/consumers'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { validatorCompiler as zodCompiler } from 'fastify-type-provider-zod'
 import t, { type Test } from 'tap'
@@ -166,6 +169,18 @@ t.test('a plain GET on a WebSocket route is 426 and names the protocol; HEAD ans
   }
   t.equal((await plain(port, { path: '/both', method: 'HEAD' })).headers['x-plain'], '1')
   t.equal((await plain(port, { path: '/ws', method: 'POST' })).statusCode, 404)
+})
+
+t.test('over HTTP/2, which knows no Upgrade, a plain GET on a WebSocket route is 400', async (t) => {
+  const { port } = await startApp(t, (app) => { app.get('/ws', { websocket: true }, () => {}) }, {}, { http2: true } as object)
+  const session = connectHttp2(`http://127.0.0.1:${port}`)
+  const stream = session.request({ ':path': '/ws' })
+  const [headers] = await once(stream, 'response')
+  t.equal(headers[':status'], 400)
+  t.notOk('upgrade' in headers)
+  t.match(JSON.parse(await readText(stream)), { code: 'FST_WS_ERR_UPGRADE_REQUIRED' })
+  session.close()
+  await once(session, 'close')
 })
 
 t.test('HEAD and POST with the fields of a handshake open nothing', async (t) => {

@@ -37,7 +37,7 @@ t.test('what a handler throws, or rejects with, closes with 1011 and is logged a
     async () => { throw failure },
     async () => { await null; throw failure },
     (socket) => { socket.on('message', () => {}); throw failure },
-    // eslint-disable-next-line no-throw-literal
+
     () => ({ then: (_: unknown, reject: (error: unknown) => void) => reject(failure) })
   ]
   for (const handler of handlers) {
@@ -346,7 +346,7 @@ t.test('the close line says what we sent when the peer never answered', async (t
 
 t.test('no lines of opening and closing where request logging is off, but errors', async (t) => {
   const { LogController } = await import('fastify') as unknown as { LogController: new (options: object) => object }
-  for (const off of [{ disableRequestLogging: true }, { logController: new LogController({ disableRequestLogging: true }) }, { disableRequestLogging: () => true }, { logController: new LogController({ disableRequestLogging: () => true }) }]) {
+  for (const off of [{ disableRequestLogging: true }, { disableRequestLogging: () => true }]) {
     const { port, log } = await startApp(t, (app) => {
       app.get('/', { websocket: true }, () => { throw new Error('boom') })
     }, {}, off as object)
@@ -368,7 +368,7 @@ t.test('the log level of a route holds for its connections', async (t) => {
   t.strictSame(log.with(/^websocket/), [])
 })
 
-t.test('from one peer at most one further line a second of each level, the rest is counted at the end', async (t) => {
+t.test('from one peer at most one further line a second, and one of level error; the rest is counted at the end', async (t) => {
   const { port, log } = await start(t, (socket) => { socket.on('message', async () => { throw new Error('again') }) }, { highWaterMarkBytes: 1000 }, {})
   const wire = await Wire.open(port)
   wire.write(Buffer.concat(Array.from({ length: 5 }, () => frame({ opcode: 1, masked: true, payload: 'x' }))))
@@ -376,7 +376,7 @@ t.test('from one peer at most one further line a second of each level, the rest 
   t.match(await log.line('websocket closed'), { suppressedLines: 4 })
   t.equal(log.with('websocket listener error').length, 1)
 
-  // What is worth a warning is told beside what is not.
+  // A warning, and then a mistake of the peer.
   const pushing = await start(t, (socket) => { socket.send('x') }, { highWaterMarkBytes: 1000, maxMessageBytes: 100_000 }, {})
   const noisy = await Wire.open(pushing.port)
   await noisy.frames(1)
@@ -385,9 +385,22 @@ t.test('from one peer at most one further line a second of each level, the rest 
   noisy.write(frame({ opcode: 1, payload: 'unmasked' }))
   await noisy.frames(1)
   await noisy.untilClosed()
-  t.notOk('suppressedLines' in await pushing.log.line('websocket closed'))
+  t.match(await pushing.log.line('websocket closed'), { suppressedLines: 1 })
   t.match(pushing.log.with(/thrown away/), [{ level: LEVEL.warn, discarded: 1 }], 'once for a connection')
-  t.equal(pushing.log.with('websocket protocol error').length, 1)
+  t.strictSame(pushing.log.with('websocket protocol error'), [])
+
+  // An error of the application is told, whatever its peer has done just before.
+  const failing = await start(t, (socket) => {
+    socket.send('x')
+    socket.on('ping', () => { throw new Error('boom') })
+  }, { highWaterMarkBytes: 1000, maxMessageBytes: 100_000 }, {})
+  const both = await Wire.open(failing.port)
+  await both.frames(1)
+  both.text('x'.repeat(2000))
+  both.ping()
+  await failing.log.line('websocket listener error')
+  t.equal(failing.log.with(/thrown away/).length, 1)
+  both.destroy()
 })
 
 t.test('nothing in all this was left unhandled', async (t) => {

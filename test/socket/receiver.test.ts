@@ -339,6 +339,20 @@ t.test('once takes one message, and the next ones wait', async (t) => {
   t.strictSame([String(data), isBinary], ['3', false])
 })
 
+t.test('within a message the next one can be asked for', async (t) => {
+  const { socket, wire } = openSocket()
+  wire.write(messages(3))
+  await settle()
+  const next = new Promise((resolve, reject) => {
+    socket.once('message', (data) => {
+      t.equal(String(data), '0')
+      socket.next().then(resolve, reject)
+    })
+  })
+  t.equal(await next, '1')
+  t.equal(await socket.next(), '2')
+})
+
 t.test('events.on takes all', async (t) => {
   const { socket, wire } = openSocket()
   wire.write(messages(300))
@@ -516,6 +530,36 @@ t.test('while there is a taker nothing is thrown away, although the handler has 
     t.strictSame(discarded, [], `taker ${index}`)
     t.strictSame(got, numbers(2000), `taker ${index}`)
   }
+})
+
+t.test('a handler that took the first messages and has settled is push-only from then on', async (t) => {
+  const first: Array<(socket: AnySocket) => Promise<unknown>> = [
+    (socket) => socket.next(),
+    (socket) => once(socket, 'message'),
+    async (socket) => { for await (const message of socket) return message },
+    (socket) => socket[Symbol.asyncIterator]().return!()
+  ]
+  for (const [index, take] of first.entries()) {
+    const { socket, wire, receiver, discarded } = openSocket({ limits: { queueBytes: 10_000 } })
+    wire.text('authentication')
+    await take(socket)
+    receiver.handlerSettled()
+    wire.write(messages(100, 936))
+    wire.ping('alive')
+    t.strictSame(await Promise.race([wire.lines(1), settle(200)]), ['pong "alive"'], `way ${index}`)
+    t.equal(discarded.length, 1)
+  }
+})
+
+t.test('a long queue is taken in order while more arrives', async (t) => {
+  const { socket, wire } = openSocket({ limits: { queueBytes: 10_000_000 } })
+  wire.write(messages(3000))
+  await settle(50)
+  const got: number[] = []
+  for (let i = 0; i < 1500; i++) got.push(Number(await socket.next()))
+  wire.write(messages(1000, 1, 3000))
+  for (let i = 0; i < 2500; i++) got.push(Number(await socket.next()))
+  t.strictSame(got, numbers(4000))
 })
 
 t.test('messages that wait when the last listener goes are not thrown away before the queue is full', async (t) => {

@@ -205,6 +205,18 @@ t.test('what cannot be encoded fails the stream, and nothing else', async (t) =>
   ]), { code: 'FST_WS_ERR_DATA_TYPE' })
 })
 
+t.test('what a listener of the stream throws goes to the fault sink', async (t) => {
+  const { socket, wire, faults } = openSocket()
+  const stream = socket.stream()
+  const failure = new Error('in the listener')
+  stream.on('data', () => { throw failure })
+  await settle()
+  wire.text('x')
+  await settle()
+  t.match(faults, [{ kind: 'listener' }])
+  t.equal(faults[0]!.error, failure)
+})
+
 t.test('writing when the peer has gone is an error of the stream', async (t) => {
   const { socket, wire } = openSocket()
   const stream = socket.stream()

@@ -125,6 +125,17 @@ t.test('the callback comes when the message has left, as second or as third argu
   t.strictSame(await wire.lines(3), ['text "a"', 'text "b"', 'text "c"'])
 })
 
+t.test('what a callback of send throws goes to the fault sink', async (t) => {
+  const { socket, wire, faults } = openSocket()
+  socket.send('a', () => { throw new Error('in the callback') })
+  await wire.frames(1)
+  await settle()
+  socket.close()
+  socket.send('b', () => { throw new Error('after the close') })
+  await settle()
+  t.match(faults, [{ kind: 'listener', error: { message: 'in the callback' } }, { kind: 'listener', error: { message: 'after the close' } }])
+})
+
 t.test('a message that is lost tells its callback', async (t) => {
   const { socket, wire, near } = openSocket({ limits: { highWaterMarkBytes: 1024 } })
   await settle()
@@ -206,6 +217,24 @@ t.test('above the high-water mark send returns false, and drain follows', async 
   await wire.frames(3)
   await socket.drained()
   t.pass('at once when there is nothing to wait for')
+})
+
+t.test('drain waits until what was sent meanwhile is below the mark too', async (t) => {
+  const { socket, wire } = openSocket({ limits: { highWaterMarkBytes: 1000 } })
+  await settle()
+  wire.duplex.pause()
+  socket.send(Buffer.alloc(300_000))
+  await settle(3)
+  socket.send(Buffer.alloc(300_000))
+  let drains = 0
+  socket.on('drain', () => {
+    drains++
+    t.equal(socket.bufferedAmount, 0)
+  })
+  wire.duplex.resume()
+  await wire.frames(2)
+  await settle()
+  t.equal(drains, 1)
 })
 
 t.test('a message that is above the mark alone still brings drain', async (t) => {
