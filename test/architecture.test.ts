@@ -49,7 +49,7 @@ const FLOORS: Readonly<Record<string, Floor>> = {
   'lib/plugin': {
     lib: [...SHARED, 'lib/subprotocol', 'lib/handshake', 'lib/transport', 'lib/socket'],
     libTypes: ['types'],
-    node: ['buffer', 'http', 'stream'],
+    node: ['buffer', 'diagnostics_channel', 'http', 'stream'],
     packages: ['@fastify/ajv-compiler'],
     packageTypes: ['fastify']
   },

@@ -11,16 +11,21 @@ import { MemoryDuplex } from '../transport/memory.ts'
 import { prepareSocket } from '../transport/tcp.ts'
 import type { Endpoint } from './endpoint.ts'
 import { isOriginAllowed } from './origin.ts'
-import type { Registry } from './registry.ts'
 import { Session } from './session.ts'
 import { upgradeOf } from './upgrade.ts'
 
 /** Where a route keeps its endpoint, in `config`. */
 export const kEndpoint = Symbol('fastify-duplex.endpoint')
 
+/** Filled when the route is adopted, which may be later than its declaration. */
+export interface EndpointSlot {
+  endpoint: Endpoint | undefined
+  adopted: boolean
+}
+
 /** The endpoint that a request was routed to; undefined on plain routes, and where there is no route. */
 export function endpointOf (request: FastifyRequest): Endpoint | undefined {
-  return (request.routeOptions.config as { [kEndpoint]?: Endpoint } | undefined)?.[kEndpoint]
+  return (request.routeOptions.config as { [kEndpoint]?: EndpointSlot } | undefined)?.[kEndpoint]?.endpoint
 }
 
 /** The `onRequest` hook that comes before all others: checks handshake and Origin of requests for WebSocket routes. */
@@ -55,7 +60,7 @@ function shown (text: string): string {
 }
 
 /** Answers 101, and opens the connection when that has been written. Throws FST_WS_ERR_SUBPROTOCOL. */
-export function acceptUpgrade (instance: FastifyInstance, endpoint: Endpoint, registry: Registry, request: FastifyRequest, reply: FastifyReply): void {
+export function acceptUpgrade (instance: FastifyInstance, endpoint: Endpoint, request: FastifyRequest, reply: FastifyReply): void {
   const upgrade = upgradeOf(request.raw)!
   const handshake = upgrade.handshake!
   const subprotocol = endpoint.select(handshake.subprotocols, request)
@@ -65,7 +70,7 @@ export function acceptUpgrade (instance: FastifyInstance, endpoint: Endpoint, re
       prepareSocket(socket)
       // The client of a test speaks what was agreed, without a copy of the contract.
       if (socket instanceof MemoryDuplex) socket.agreement = subprotocol
-      const session = new Session(endpoint, registry, request)
+      const session = new Session(endpoint, request)
       const open = openWebSocket(socket, { role: 'server', subprotocol, extensions: '', url: urlOf(request), limits: endpoint.limits, faults: session })
       session.begin(open, instance, request)
       // The handler has attached its listeners: now what comes can be read.

@@ -8,6 +8,7 @@ import type { OpenLimits } from '../socket/open.ts'
 import type { Contract, Contracts } from '../subprotocol/contract.ts'
 import { createSubprotocol, selectSubprotocol, Subprotocol, type SubprotocolOptions } from '../subprotocol/subprotocol.ts'
 import { synchronous, type ResolvedOptions } from './options.ts'
+import type { Registry } from './registry.ts'
 
 export type SocketHandler = (this: FastifyInstance, socket: any, request: FastifyRequest) => unknown
 
@@ -19,6 +20,8 @@ export interface EndpointParts {
   /** One handler, or a map from subprotocol to handlers. */
   readonly handler: SocketHandler | Readonly<Record<string, SocketHandler>>
   readonly logsRequests: (request: FastifyRequest) => boolean
+  /** Where its connections are listed. */
+  readonly registry: Registry
 }
 
 export class Endpoint {
@@ -28,6 +31,8 @@ export class Endpoint {
   readonly limits: OpenLimits
   /** Whether the lines at open and close are wanted of this request. */
   readonly logsRequests: (request: FastifyRequest) => boolean
+
+  readonly registry: Registry
 
   readonly #messages: Contract | undefined
   readonly #contracts: ReadonlyMap<string, Contract>
@@ -42,6 +47,7 @@ export class Endpoint {
     this.url = url
     this.options = options
     this.logsRequests = parts.logsRequests
+    this.registry = parts.registry
     this.#messages = messages
     this.#contracts = new Map(Object.entries(subprotocols))
     this.handler = typeof parts.handler === 'function' ? parts.handler : this.#byProtocol(parts.handler)

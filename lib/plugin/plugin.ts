@@ -2,6 +2,7 @@
  * All that the plugin adds to Fastify, in order. It may be registered again, in any scope: the server gets one
  * listener and one registry, each scope its own defaults.
  */
+import { subscribe } from 'node:diagnostics_channel'
 import type { Server } from 'node:http'
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import type { DuplexOptions } from '../../types/options.ts'
@@ -10,7 +11,7 @@ import type { SchemaCompiler } from '../subprotocol/validator.ts'
 import { checkUpgrade } from './accept.ts'
 import { resolvePluginOptions, type ResolvedOptions } from './options.ts'
 import { Registry } from './registry.ts'
-import { adoptRoute, schemaCompilerOf } from './route.ts'
+import { adoptRoute, findRoute, schemaCompilerOf, type FoundRoute } from './route.ts'
 import type { Router } from './upgrade.ts'
 import { listenForUpgrades } from './upgrade-listener.ts'
 
@@ -33,23 +34,51 @@ export function serverStateOf (instance: FastifyInstance): ServerState | undefin
   return states.get(instance.routing)
 }
 
+/** Routes that were declared before the plugin had run in their scope, by `fastify.routing`. */
+const waiting = new WeakMap<FastifyInstance['routing'], FoundRoute[]>()
+
+// A plugin runs later than it is registered: what is declared on the same tick would never be seen. So every application
+// that is made after this module was imported is watched from its beginning, for the routes that may become ours.
+subscribe('fastify.initialization', (message) => {
+  const { fastify } = message as { fastify: FastifyInstance }
+  waiting.set(fastify.routing, [])
+  fastify.addHook('onRoute', onRoute)
+})
+
 export async function plugin (instance: FastifyInstance, given: DuplexOptions): Promise<void> {
   const scope: Scope = instance
   const outer = scope[kOptions]
   const options = scope[kOptions] = resolvePluginOptions(instance, outer, given)
   const state = serverStateOf(instance) ?? attach(instance, options)
 
+  const routes = waiting.get(instance.routing)
+  if (routes === undefined) {
+    // Made before this module was imported: its routes are seen from here on.
+    if (outer === undefined) instance.addHook('onRoute', onRoute)
+  } else {
+    for (const found of routes.splice(0)) {
+      if ((found.scope as Scope)[kOptions] === undefined) routes.push(found)
+      else adopt(found, state)
+    }
+  }
+
   // Hooks and decorations reach down to child scopes: there they are already.
   if (outer !== undefined) return
   instance.decorate('websockets', { getter: () => state.registry } as never)
   instance.addHook('onRequest', checkUpgrade)
-  instance.addHook('onRoute', function (this: FastifyInstance, route) {
-    onRoute(this, route, state)
-  })
 }
 
-function onRoute (scope: Scope, route: RouteOptions, state: ServerState): void {
-  const endpoint = adoptRoute(scope, route, scope[kOptions]!, state.registry)
+function onRoute (this: FastifyInstance, route: RouteOptions): void {
+  const found = findRoute(this, route as Parameters<typeof findRoute>[1])
+  if (found === undefined) return
+  if ((this as Scope)[kOptions] === undefined) waiting.get(this.routing)!.push(found)
+  else adopt(found, serverStateOf(this)!)
+}
+
+function adopt (found: FoundRoute, state: ServerState): void {
+  const { route } = found
+  const scope = found.scope as Scope
+  const endpoint = adoptRoute(found, scope[kOptions]!, state.registry)
   if (endpoint === undefined) return
 
   const identity = routeIdentity(route)

@@ -1,13 +1,13 @@
 /**
- * What `onRoute` does with a route that asks for WebSocket: it becomes a GET whose handler accepts the upgrade.
- * Other routes are left alone.
+ * What becomes of a route that asks for WebSocket: it is found when it is declared, and adopted when the plugin has run
+ * in its scope. Other routes are left alone.
  */
 import AjvCompiler from '@fastify/ajv-compiler'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { FST_WS_ERR_INVALID_OPTION, FST_WS_ERR_INVALID_ROUTE } from '../errors.ts'
 import { validateContracts, type Contract, type Contracts } from '../subprotocol/contract.ts'
 import type { SchemaCompiler } from '../subprotocol/validator.ts'
-import { acceptUpgrade, isChecked, kEndpoint, refusePlainRequest } from './accept.ts'
+import { acceptUpgrade, isChecked, kEndpoint, refusePlainRequest, type EndpointSlot } from './accept.ts'
 import { Endpoint, type SocketHandler } from './endpoint.ts'
 import { resolveRouteOptions, type ResolvedOptions } from './options.ts'
 import type { Registry } from './registry.ts'
@@ -24,24 +24,48 @@ export interface WebSocketRouteOptions {
 
 type PlainHandler = (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply) => unknown
 
+/** A route that may be one of ours, as `onRoute` found it. */
+export interface FoundRoute {
+  /** The route's own scope. */
+  readonly scope: FastifyInstance
+  readonly route: RouteOptions & WebSocketRouteOptions
+  /** What stood in `handler`. */
+  readonly handler: unknown
+  readonly slot: EndpointSlot
+}
+
 /**
- * Turns a route with `websocket` or `wsHandler` into what Fastify registers; returns its endpoint, or undefined for
- * every other route and for the HEAD route beside it. `instance` is the route's own scope.
+ * Looks at a route when it is declared; undefined if nothing in it is ours. A route may be declared before the plugin
+ * has run, on the tick that registers it: so its handler is replaced by one that asks, at each request, whether the
+ * route was adopted meanwhile. If it never is, everything is as it was.
+ */
+export function findRoute (scope: FastifyInstance, route: RouteOptions & WebSocketRouteOptions): FoundRoute | undefined {
+  const { websocket, wsHandler, messages, subprotocols } = route
+  if (websocket !== true && wsHandler === undefined && messages === undefined && subprotocols === undefined) return undefined
+
+  const handler: unknown = route.handler
+  const plain = wsHandler === undefined ? undefined : handler as PlainHandler
+  const slot: EndpointSlot = { endpoint: undefined, adopted: false }
+  route.config = { ...route.config, [kEndpoint]: slot } as NonNullable<typeof route.config>
+  route.handler = function (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply): unknown {
+    if (!slot.adopted) return notAdopted(route.url, handler).call(this, request, reply)
+    if (slot.endpoint !== undefined && isChecked(request)) return acceptUpgrade(this, slot.endpoint, request, reply)
+    return plain === undefined ? refusePlainRequest(request, reply) : plain.call(this, request, reply)
+  } as typeof route.handler
+  return { scope, route, handler, slot }
+}
+
+/**
+ * Makes a found route ours, with the options of its scope: a GET whose handler accepts upgrades. Returns its endpoint;
+ * undefined for the HEAD route that Fastify adds to each GET, which answers as the plain GET does.
  *
  * Throws FST_WS_ERR_INVALID_ROUTE, FST_WS_ERR_INVALID_CONTRACT and what the options throw.
  */
-export function adoptRoute (instance: FastifyInstance, route: RouteOptions & { routePath?: string }, scope: ResolvedOptions, registry: Registry): Endpoint | undefined {
-  const options = route as RouteOptions & WebSocketRouteOptions
-  const { websocket, wsHandler, messages, subprotocols } = options
-  if (websocket !== true && wsHandler === undefined) {
-    if (messages !== undefined || subprotocols !== undefined) throw new FST_WS_ERR_INVALID_ROUTE(route.url, "'messages' and 'subprotocols' need 'websocket: true'")
-    return undefined
-  }
-
-  const plain = wsHandler === undefined ? undefined : route.handler as PlainHandler
-  // Fastify adds a HEAD route to each GET: it answers as the plain GET does.
+export function adoptRoute ({ scope, route, handler, slot }: FoundRoute, options: ResolvedOptions, registry: Registry): Endpoint | undefined {
+  const { websocket, wsHandler, messages, subprotocols, websocketOptions, selectSubprotocol } = route
+  if (websocket !== true && wsHandler === undefined) throw new FST_WS_ERR_INVALID_ROUTE(route.url, "'messages' and 'subprotocols' need 'websocket: true'")
   if (isMethod(route.method, 'HEAD')) {
-    route.handler = plain ?? refusePlainRequest
+    slot.adopted = true
     return undefined
   }
   if (!isMethod(route.method, 'GET')) throw new FST_WS_ERR_INVALID_ROUTE(route.url, `its method must be GET, not ${String(route.method)}`)
@@ -49,22 +73,25 @@ export function adoptRoute (instance: FastifyInstance, route: RouteOptions & { r
 
   const endpoint = new Endpoint({
     url: route.url,
-    options: withSelection(resolveRouteOptions(instance, scope, options.websocketOptions), options.selectSubprotocol),
+    options: withSelection(resolveRouteOptions(scope, options, websocketOptions), selectSubprotocol),
     messages,
     subprotocols,
-    handler: socketHandler(route.url, wsHandler === undefined ? route.handler : wsHandler),
-    logsRequests: requestLogging(instance)
+    handler: socketHandler(route.url, wsHandler === undefined ? handler : wsHandler),
+    logsRequests: requestLogging(scope),
+    registry
   })
-  if (!endpoint.raw && (options.selectSubprotocol ?? options.websocketOptions?.selectSubprotocol) !== undefined) {
+  if (!endpoint.raw && (selectSubprotocol ?? websocketOptions?.selectSubprotocol) !== undefined) {
     throw new FST_WS_ERR_INVALID_ROUTE(route.url, "'selectSubprotocol' is for routes without contracts; the contracts say which subprotocols there are")
   }
-
-  route.config = { ...route.config, [kEndpoint]: endpoint } as NonNullable<typeof route.config>
-  route.handler = function (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply): unknown {
-    if (isChecked(request)) return acceptUpgrade(instance, endpoint, registry, request, reply)
-    return plain === undefined ? refusePlainRequest(request, reply) : plain.call(instance, request, reply)
-  } as typeof route.handler
+  slot.endpoint = endpoint
+  slot.adopted = true
   return endpoint
+}
+
+/** The handler of a route that another plugin serves, or nobody. */
+function notAdopted (url: string, handler: unknown): PlainHandler {
+  if (typeof handler === 'function') return handler as PlainHandler
+  throw new FST_WS_ERR_INVALID_ROUTE(url, 'fastify-duplex is not registered in its scope')
 }
 
 /**

@@ -10,7 +10,6 @@ import { WebSocket } from '../socket/websocket.ts'
 import type { InvalidMessage } from '../subprotocol/subprotocol.ts'
 import { isThenable } from '../subprotocol/validator.ts'
 import type { Endpoint } from './endpoint.ts'
-import type { Registry } from './registry.ts'
 
 /** From one peer at most one line in this time, and one of level error, beside those at open and close; the rest is counted. */
 const FAULT_LINE_MS = 1_000
@@ -27,7 +26,6 @@ const LEVELS: Readonly<Record<ErrorKind, Level>> = {
 
 export class Session implements FaultSink {
   readonly #endpoint: Endpoint
-  readonly #registry: Registry
   readonly #log: FastifyBaseLogger
   /** Kept only for those who asked to be called with it. */
   readonly #request: FastifyRequest | undefined
@@ -38,10 +36,9 @@ export class Session implements FaultSink {
   #lastErrorAt = -Infinity
   #suppressedLines = 0
 
-  constructor (endpoint: Endpoint, registry: Registry, request: FastifyRequest) {
+  constructor (endpoint: Endpoint, request: FastifyRequest) {
     const { onInvalidMessage, errorHandler } = endpoint.options
     this.#endpoint = endpoint
-    this.#registry = registry
     this.#log = request.log
     this.#request = onInvalidMessage === undefined && errorHandler === undefined ? undefined : request
   }
@@ -54,7 +51,7 @@ export class Session implements FaultSink {
     if (this.#logsRequest) {
       this.#log.info({ url: request.url, remoteAddress: request.ip, protocol: socket.protocol, extensions: socket.extensions }, 'websocket open')
     }
-    this.#registry.add(socket)
+    this.#endpoint.registry.add(socket)
     this.#run(() => this.#endpoint.handler.call(instance, socket, request), (error) => this.onFault('handler', error, undefined), () => open.receiver.handlerSettled())
   }
 
@@ -87,7 +84,7 @@ export class Session implements FaultSink {
 
   onClosed (): void {
     const { connection, socket } = this.#open
-    this.#registry.delete(socket)
+    this.#endpoint.registry.delete(socket)
     if (!this.#logsRequest) return
     this.#log.info({
       code: connection.closeCode,

@@ -345,7 +345,6 @@ t.test('the close line says what we sent when the peer never answered', async (t
 })
 
 t.test('no lines of opening and closing where request logging is off, but errors', async (t) => {
-  const { LogController } = await import('fastify') as unknown as { LogController: new (options: object) => object }
   for (const off of [{ disableRequestLogging: true }, { disableRequestLogging: () => true }]) {
     const { port, log } = await startApp(t, (app) => {
       app.get('/', { websocket: true }, () => { throw new Error('boom') })
