@@ -54,7 +54,7 @@ const FLOORS: Readonly<Record<string, Floor>> = {
     packageTypes: ['fastify']
   },
   types: { libTypes: ['lib', 'types'], node: ['buffer', 'events', 'http', 'stream'], packageTypes: ['fastify'] },
-  'index.ts': { lib: ['lib', 'types'], packages: ['fastify-plugin'], packageTypes: ['fastify'] }
+  'index.ts': { lib: ['lib', 'types'], node: ['diagnostics_channel'], packages: ['fastify-plugin'], packageTypes: ['fastify'] }
 }
 
 interface Import {

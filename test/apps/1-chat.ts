@@ -35,9 +35,9 @@ function say (room: string, from: string, text: string) {
   }
 }
 
-export async function build () {
+export function build () {
   const app = Fastify().withTypeProvider<TB>()
-  await app.register(duplex)
+  app.register(duplex)
 
   app.get(chat.url, chat, async (socket, request) => {
     const { room } = request.params

@@ -48,9 +48,9 @@ export function publish (symbol: string, price: number) {
   for (const client of clients) client.push(symbol, tick)
 }
 
-export async function build () {
+export function build () {
   const app = Fastify().withTypeProvider<TB>()
-  await app.register(duplex)
+  app.register(duplex)
 
   app.get(market.url, { ...market, websocketOptions: { maxUnsentBytes: 1 << 22 } }, async (socket) => {
     const client = new Client(socket)

@@ -21,9 +21,9 @@ export const upload = defineWebSocketRoute({
   })
 })
 
-export async function build (folder = tmpdir()) {
+export function build (folder = tmpdir()) {
   const app = Fastify().withTypeProvider<TB>()
-  await app.register(duplex)
+  app.register(duplex)
 
   app.get(upload.url, upload, async (socket, request) => {
     const file = createWriteStream(join(folder, request.params.id))

@@ -51,9 +51,9 @@ export function doc (name: string): Doc {
   return found
 }
 
-export async function build () {
+export function build () {
   const app = Fastify()
-  await app.register(duplex)
+  app.register(duplex)
   app.decorateRequest('claims', null as any)
 
   app.get<{ Params: { doc: string }, Querystring: { token: string }, Receive: Buffer, Send: ArrayBufferView }>('/doc/:doc', {

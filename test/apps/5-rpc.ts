@@ -20,9 +20,9 @@ function idOf (message: unknown): number | null {
   return typeof message === 'object' && message !== null && 'id' in message && Number.isInteger(message.id) ? message.id as number : null
 }
 
-export async function build () {
+export function build () {
   const app = Fastify().withTypeProvider<TB>()
-  await app.register(duplex)
+  app.register(duplex)
 
   app.get(rpc.url, {
     ...rpc,

@@ -14,7 +14,7 @@ import { build as buildRpc, rpc } from './5-rpc.ts'
 const inAnHour = Math.floor(Date.now() / 1000) + 3600
 
 t.test('chat: both versions talk to each other', async (t) => {
-  await using app = await buildChat()
+  await using app = buildChat()
   await using v2 = await app.injectWebSocket(chat, { params: { room: 'x' }, subprotocols: ['chat.v2'] })
   await using v1 = await app.injectWebSocket(chat, { params: { room: 'x' }, subprotocols: ['chat.v1'] })
   await using elsewhere = await app.injectWebSocket(chat, { params: { room: 'y' }, subprotocols: ['chat.v2', 'chat.v1'] })
@@ -33,7 +33,7 @@ t.test('chat: both versions talk to each other', async (t) => {
 })
 
 t.test('chat: a client may only send what the server receives', async (t) => {
-  await using app = await buildChat()
+  await using app = buildChat()
   await using client = await app.injectWebSocket(chat, { params: { room: 'x' }, subprotocols: ['chat.v2'] })
   // @ts-expect-error flipped
   client.send({ type: 'said', from: '', text: '' })
@@ -41,12 +41,12 @@ t.test('chat: a client may only send what the server receives', async (t) => {
 })
 
 t.test('chat: a subprotocol that the route does not have is refused', async (t) => {
-  await using app = await buildChat()
+  await using app = buildChat()
   await t.rejects(app.injectWebSocket('/chat/x', { subprotocols: ['chat.v9'] }), { code: 'FST_WS_ERR_INJECT_REFUSED', statusCode: 400 })
 })
 
 t.test('chat: a handler for each subprotocol', async (t) => {
-  await using app = await buildChat()
+  await using app = buildChat()
   await using v1 = await app.injectWebSocket('/map', { subprotocols: ['chat.v1'] })
   v1.send({ text: 'a' })
   t.same(await v1.next(), { text: 'a' })
@@ -56,7 +56,7 @@ t.test('chat: a handler for each subprotocol', async (t) => {
 })
 
 t.test('market: subscribers get the ticks of their symbols', async (t) => {
-  await using app = await buildMarket()
+  await using app = buildMarket()
   await using client = await app.injectWebSocket(market)
   client.send({ subscribe: ['A'] })
   // Until the server has taken the subscription there is nothing to get.
@@ -71,7 +71,7 @@ t.test('market: subscribers get the ticks of their symbols', async (t) => {
 t.test('upload: what was sent is stored', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'duplex-upload-'))
   t.teardown(() => rm(folder, { recursive: true }))
-  await using app = await buildUpload(folder)
+  await using app = buildUpload(folder)
   const client = await app.injectWebSocket(upload, { params: { id: 'a' } })
   client.send(Buffer.alloc(10, 'x'))
   client.send({ type: 'done', size: 10 })
@@ -85,7 +85,7 @@ t.test('upload: what was sent is stored', async (t) => {
 t.test('upload: a wrong size is refused, and so is a name with a dot', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'duplex-upload-'))
   t.teardown(() => rm(folder, { recursive: true }))
-  await using app = await buildUpload(folder)
+  await using app = buildUpload(folder)
   const client = await app.injectWebSocket(upload, { params: { id: 'b' } })
   client.send({ type: 'done', size: 1 })
   t.match(await client.closed, { code: 4000, reason: 'size' })
@@ -93,7 +93,7 @@ t.test('upload: a wrong size is refused, and so is a name with a dot', async (t)
 })
 
 t.test('collab: an update goes to the other peers', async (t) => {
-  await using app = await buildCollab()
+  await using app = buildCollab()
   const query = { token: sign({ sub: 'me', exp: inAnHour }) }
   await using one = await app.injectWebSocket('/doc/1', { query })
   await using two = await app.injectWebSocket('/doc/1', { query })
@@ -104,14 +104,14 @@ t.test('collab: an update goes to the other peers', async (t) => {
 })
 
 t.test('collab: a token that is not valid is refused', async (t) => {
-  await using app = await buildCollab()
+  await using app = buildCollab()
   for (const token of ['', `${sign({ sub: 'me', exp: inAnHour })}x`, sign({ sub: 'me', exp: 0 })]) {
     await t.rejects(app.injectWebSocket('/doc/1', { query: { token } }), { code: 'FST_WS_ERR_INJECT_REFUSED', statusCode: 401 })
   }
 })
 
 t.test('collab: raw connections, with and without subprotocol', async (t) => {
-  await using app = await buildCollab()
+  await using app = buildCollab()
   await using graphql = await app.injectWebSocket('/graphql', { subprotocols: ['graphql-transport-ws'] })
   graphql.send('{}')
   t.equal(await graphql.next(), '{"type":"connection_ack","length":2}')
@@ -121,7 +121,7 @@ t.test('collab: raw connections, with and without subprotocol', async (t) => {
 })
 
 t.test('rpc: calls are answered, and so are those that fail', async (t) => {
-  await using app = await buildRpc()
+  await using app = buildRpc()
   await using client = await app.injectWebSocket(rpc)
   client.send({ id: 1, method: 'add', params: [2, 3] })
   t.same(await client.next(), { id: 1, result: 5 })
@@ -130,7 +130,7 @@ t.test('rpc: calls are answered, and so are those that fail', async (t) => {
 })
 
 t.test('rpc: an invalid call is answered; what is no JSON closes', async (t) => {
-  await using app = await buildRpc()
+  await using app = buildRpc()
   const client = await app.injectWebSocket(rpc)
   client.sendRaw('{"id":7,"method":"nope"}')
   const answer = await client.next()

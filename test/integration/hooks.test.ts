@@ -585,9 +585,9 @@ t.test('a route with constraints is not left to other upgrade listeners', async 
   const sockets: Socket[] = []
   app.server.on('connection', (socket: Socket) => { sockets.push(socket) })
   app.server.on('upgrade', () => {})
-  for (const path of ['/hosted', '/versioned']) {
+  for (const [path, headers] of [['/hosted', { Host: 'a.example' }], ['/versioned', { 'Accept-Version': '1.x' }]] as const) {
     const wire = await Wire.connect(port)
-    wire.write(upgradeRequest({ path, headers: { Host: 'a.example', 'Accept-Version': '1.x' } }))
+    wire.write(upgradeRequest({ path, headers }))
     const answer = await Promise.race([wire.until(() => wire.received.length > 0).then(() => 'answered', () => 'lost'), new Promise((resolve) => { setTimeout(resolve, 1_000, 'nobody answers') })])
     t.equal(answer, 'answered', path)
     wire.destroy()
