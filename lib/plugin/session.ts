@@ -149,9 +149,19 @@ function noop (): void {}
 
 /** What `next()`, `drained()` and whatever listens to `signal` reject with when the peer leaves: nobody's fault. */
 function isClosedRejection (error: unknown): boolean {
-  if (!(error instanceof Error)) return false
-  const { code, cause } = error as Error & { code?: unknown }
-  return code === 'FST_WS_ERR_CLOSED' || (code === 'ABORT_ERR' && (cause as { code?: unknown } | undefined)?.code === 'FST_WS_ERR_CLOSED')
+  const code = codeOf(error)
+  return code === 'FST_WS_ERR_CLOSED' || (code === 'ABORT_ERR' && codeOf((error as Error).cause) === 'FST_WS_ERR_CLOSED')
+}
+
+/** The code of an error; undefined for whatever has none, or does not let it be read. */
+function codeOf (error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined
+  try {
+    const { code } = error as { code?: unknown }
+    return typeof code === 'string' ? code : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** The application's errors that were marked here, some of which it throws again and again. */
@@ -164,5 +174,6 @@ function describe (thrown: unknown, kind: ErrorKind): Error & { kind: ErrorKind,
   const canBeMarked = thrown instanceof Error && (ours || marked.has(thrown) || (Object.isExtensible(thrown) && !('kind' in thrown) && !('closeCode' in thrown)))
   const error = canBeMarked ? thrown : new Error(thrown instanceof Error ? thrown.message : `a ${typeof thrown} was thrown`, { cause: thrown })
   if (!ours) marked.add(error)
-  return Object.assign(error, { kind, closeCode })
+  const code = canBeMarked ? undefined : codeOf(thrown)
+  return Object.assign(error, { kind, closeCode }, code === undefined ? {} : { code })
 }
