@@ -23,6 +23,8 @@ export interface InjectOptions<Offered extends string = string> {
   signal?: AbortSignal
   /** How long the handshake and each `next` may take, in milliseconds of the real clock. Default: 5 000. */
   timeoutMs?: number
+  /** Whether the client offers permessage-deflate. Default: false. */
+  deflate?: boolean
   /** Whether the client answers pings. Default: true. */
   autoPong?: boolean
 }

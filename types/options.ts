@@ -33,6 +33,26 @@ export interface ConnectionError extends Error {
  */
 export type OriginOption = 'same-origin' | true | readonly string[] | ((origin: string, request: FastifyRequest) => boolean)
 
+/** How messages are compressed where the client offers permessage-deflate (RFC 7692). What is left out has the default. */
+export interface DeflateOptions {
+  /** Messages below this size, in bytes, are sent as they are. Default: 1024. */
+  thresholdBytes?: number
+  /** zlib's level of compression, from 1, the fastest, to 9. Default: 1. */
+  level?: number
+  /** zlib's memory for a message that is being compressed, from 1 to 9. Default: 5. */
+  memLevel?: number
+  /** Window of the server's compression, as the base-2 logarithm of its size in bytes: 9 to 15. Default: 12, which is 4 KiB. */
+  serverMaxWindowBits?: number
+  /**
+   * Whether a message may refer back to earlier ones, in both directions. It compresses better, costs each connection the
+   * memory of its windows, and no compressed form can be shared between connections. Clients that can are then asked to
+   * keep to `serverMaxWindowBits` too. Default: false.
+   */
+  contextTakeover?: boolean
+  /** How many large messages are compressed or inflated at once in the thread pool, in the whole process. Default: 4. */
+  maxConcurrentJobs?: number
+}
+
 /** What a route may set for itself, as `websocketOptions`; each option overrides the one given at `register`. */
 export interface RouteWebSocketOptions<Socket = AnySocket> {
   /**
@@ -66,6 +86,13 @@ export interface RouteWebSocketOptions<Socket = AnySocket> {
    * shutdown, so it must stay below Fastify's `pluginTimeout`. Default: 5 000.
    */
   closeTimeoutMs?: number
+
+  /**
+   * Whether permessage-deflate is agreed on with clients that offer it: `true`, or an object with what shall differ from the
+   * defaults. Secrets should not be compressed together with text of others: `send (message, { compress: false })`.
+   * Default: false.
+   */
+  deflate?: boolean | DeflateOptions
 
   /** Makes the error of a message that does not fit its schema. Default: Fastify's wording, with `message` in the place of `body`. */
   schemaErrorFormatter?: (errors: FastifySchemaValidationError[], part: 'message') => Error

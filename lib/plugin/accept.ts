@@ -4,6 +4,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { FST_WS_ERR_HANDSHAKE, FST_WS_ERR_ORIGIN, FST_WS_ERR_UPGRADE_REQUIRED } from '../errors.ts'
+import { negotiateDeflate } from '../handshake/deflate-params.ts'
 import { acceptHandshake, checkPlainUpgrade, readHandshake } from '../handshake/server-handshake.ts'
 import { HandshakeError } from '../protocol/errors.ts'
 import { openWebSocket } from '../socket/open.ts'
@@ -64,14 +65,25 @@ export function acceptUpgrade (instance: FastifyInstance, endpoint: Endpoint, re
   const upgrade = upgradeOf(request.raw)!
   const handshake = upgrade.handshake!
   const subprotocol = endpoint.select(handshake.subprotocols, request)
+  const { deflate } = endpoint.options
+  const agreed = deflate === undefined ? undefined : negotiateDeflate(handshake.extensions, deflate)
+  const extensions = agreed?.answer ?? ''
   upgrade.accept(
-    acceptHandshake(handshake, { subprotocol: subprotocol.name }),
+    acceptHandshake(handshake, { subprotocol: subprotocol.name, extensions }),
     (socket, head) => {
       prepareSocket(socket)
       // The client of a test speaks what was agreed, without a copy of the contract.
       if (socket instanceof MemoryDuplex) socket.agreement = subprotocol
       const session = new Session(endpoint, request)
-      const open = openWebSocket(socket, { role: 'server', subprotocol, extensions: '', url: urlOf(request), limits: endpoint.limits, faults: session })
+      const open = openWebSocket(socket, {
+        role: 'server',
+        subprotocol,
+        extensions,
+        deflate: agreed === undefined ? undefined : { ...deflate!, ...agreed.params },
+        url: urlOf(request),
+        limits: endpoint.limits,
+        faults: session
+      })
       session.begin(open, instance, request)
       // The handler has attached its listeners: now what comes can be read.
       process.nextTick(open.start, head)

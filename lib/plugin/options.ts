@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:buffer'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
-import type { DuplexOptions, RouteWebSocketOptions } from '../../types/options.ts'
+import type { DeflateOptions, DuplexOptions, RouteWebSocketOptions } from '../../types/options.ts'
 import { FST_WS_ERR_FOREIGN_OPTION, FST_WS_ERR_INVALID_OPTION } from '../errors.ts'
 import { ignoreRejection, isThenable } from '../subprotocol/validator.ts'
 
@@ -16,6 +16,8 @@ export interface ResolvedOptions {
   readonly origin: NonNullable<DuplexOptions['origin']>
   readonly handshakeTimeoutMs: number
   readonly closeTimeoutMs: number
+  /** Undefined if it is switched off. */
+  readonly deflate: Readonly<Required<DeflateOptions>> | undefined
   readonly validateSend: boolean
   readonly ajv: DuplexOptions['ajv']
   readonly schemaErrorFormatter: DuplexOptions['schemaErrorFormatter']
@@ -41,7 +43,7 @@ const PLUGIN_ONLY = ['ajv']
 /** What other libraries call it, and what to use here. */
 const FOREIGN_OPTIONS = new Map([
   ['maxPayload', "use 'maxMessageBytes'"],
-  ['perMessageDeflate', 'permessage-deflate is not part of this version'],
+  ['perMessageDeflate', "use 'deflate'"],
   ['handleProtocols', "use 'selectSubprotocol', or the route option 'subprotocols'"],
   ['verifyClient', "use Fastify's hooks, which run before the upgrade, and 'origin'"],
   ['options', 'the options stand in the plugin options themselves'],
@@ -66,13 +68,32 @@ const RULES: Readonly<Record<string, Rule>> = {
   origin: { allowed: "'same-origin', true, a list of origins such as 'https://example.com', or a function", check: isOriginOption },
   handshakeTimeoutMs: milliseconds,
   closeTimeoutMs: milliseconds,
+  deflate: { allowed: 'true, false, or an object of its options', check: (value) => typeof value === 'boolean' || isObject(value) },
   validateSend: { allowed: 'a boolean', check: (value) => typeof value === 'boolean' },
-  ajv: { allowed: 'an object { customOptions, plugins }, as the option of Fastify', check: (value) => typeof value === 'object' && value !== null },
+  ajv: { allowed: 'an object { customOptions, plugins }, as the option of Fastify', check: isObject },
   schemaErrorFormatter: aFunction,
   validatorCompiler: aFunction,
   onInvalidMessage: aFunction,
   errorHandler: aFunction,
   selectSubprotocol: aFunction
+}
+
+const DEFLATE_DEFAULTS = Object.freeze({
+  thresholdBytes: KIB,
+  level: 1,
+  memLevel: 5,
+  serverMaxWindowBits: 12,
+  contextTakeover: false,
+  maxConcurrentJobs: 4
+})
+
+const DEFLATE_RULES: Readonly<Record<keyof DeflateOptions, Rule>> = {
+  thresholdBytes: { allowed: 'a whole number of bytes, at least 0', check: between(0, Number.MAX_SAFE_INTEGER) },
+  level: { allowed: 'a whole number from 1 to 9', check: between(1, 9) },
+  memLevel: { allowed: 'a whole number from 1 to 9', check: between(1, 9) },
+  serverMaxWindowBits: { allowed: 'a whole number from 9 to 15', check: between(9, 15) },
+  contextTakeover: { allowed: 'a boolean', check: (value) => typeof value === 'boolean' },
+  maxConcurrentJobs: { allowed: 'a whole number, at least 1', check: between(1, Number.MAX_SAFE_INTEGER) }
 }
 
 /** Resolves what was given at `register`, above what an outer scope has given. Throws FST_WS_ERR_INVALID_OPTION or FST_WS_ERR_FOREIGN_OPTION. */
@@ -84,7 +105,7 @@ export function resolvePluginOptions (instance: FastifyInstance, outer: Resolved
 /** Resolves a route's `websocketOptions` above those of its scope. */
 export function resolveRouteOptions (instance: FastifyInstance, scope: ResolvedOptions, given: RouteWebSocketOptions<any> | undefined): ResolvedOptions {
   if (given === undefined) return scope
-  if (typeof given !== 'object' || given === null) throw new FST_WS_ERR_INVALID_OPTION('websocketOptions', 'an object')
+  if (!isObject(given)) throw new FST_WS_ERR_INVALID_OPTION('websocketOptions', 'an object')
   checkEach(given, Object.keys(RULES).filter((name) => !PLUGIN_ONLY.includes(name)))
   return complete(instance, scope, given)
 }
@@ -97,6 +118,21 @@ function checkEach (given: object, known: readonly string[]): void {
     const rule = RULES[name]
     if (rule !== undefined && value !== undefined && !rule.check(value)) throw new FST_WS_ERR_INVALID_OPTION(name, rule.allowed)
   }
+}
+
+/** An object changes what an outer scope has set up, or the defaults. */
+function resolveDeflate (outer: ResolvedOptions['deflate'], given: DuplexOptions['deflate']): ResolvedOptions['deflate'] {
+  if (given === undefined || given === true) return given === undefined ? outer : outer ?? DEFLATE_DEFAULTS
+  if (given === false) return undefined
+  const resolved: Record<string, unknown> = { ...outer ?? DEFLATE_DEFAULTS }
+  for (const [name, value] of Object.entries(given)) {
+    const rule = Object.hasOwn(DEFLATE_RULES, name) ? DEFLATE_RULES[name as keyof DeflateOptions] : undefined
+    if (rule === undefined) throw new FST_WS_ERR_INVALID_OPTION(`deflate.${name}`, `left out; the options are ${Object.keys(DEFLATE_RULES).join(', ')}`)
+    if (value === undefined) continue
+    if (!rule.check(value)) throw new FST_WS_ERR_INVALID_OPTION(`deflate.${name}`, rule.allowed)
+    resolved[name] = value
+  }
+  return Object.freeze(resolved) as unknown as ResolvedOptions['deflate']
 }
 
 /** Whose `maxUnsentBytes` comes from their `maxMessageBytes`: it does not bind a scope with another one. */
@@ -112,6 +148,7 @@ function complete (instance: FastifyInstance, outer: Partial<ResolvedOptions> = 
     origin: given.origin ?? outer.origin ?? 'same-origin',
     handshakeTimeoutMs: given.handshakeTimeoutMs ?? outer.handshakeTimeoutMs ?? 10_000,
     closeTimeoutMs: given.closeTimeoutMs ?? outer.closeTimeoutMs ?? 5_000,
+    deflate: resolveDeflate(outer.deflate, given.deflate),
     validateSend: given.validateSend ?? outer.validateSend ?? false,
     ajv: given.ajv ?? outer.ajv,
     schemaErrorFormatter: given.schemaErrorFormatter ?? outer.schemaErrorFormatter,
@@ -138,6 +175,10 @@ export function synchronous<T> (name: string, result: T, log: FastifyBaseLogger)
   ignoreRejection(result)
   log.error({ option: name }, `the option '${name}' must be a synchronous function: its promise counts as a refusal`)
   return undefined
+}
+
+function isObject (value: unknown): boolean {
+  return typeof value === 'object' && value !== null
 }
 
 function between (least: number, most: number): Check {

@@ -9,17 +9,22 @@
  * | Ending    | dropped   | –                | dropped                                        | dropped   | dropped  | –                           | Closed       |
  * | Closed    | dropped   | –                | –                                              | –         | –        | –                           | –            |
  *
+ * What the application has sent goes out first: the Close, and then the end, wait for the message that is being compressed
+ * (§5.5.1 allows it). While a message is being inflated nothing is read, so what follows stays behind it.
+ *
  * Ending goes on reading and throws away what comes, lest the kernel answer it with RST and our Close be lost. The
  * transport arms its timer when Open ends. `abort` goes from any state to Ending with shutdown destroy.
  */
 import { Buffer } from 'node:buffer'
 import { isSendableCloseCode, readClosePayload, writeClosePayload } from './close-payload.ts'
 import { CloseCode, Opcode, type Role } from './constants.ts'
+import { DeflateCodec, type DeflateSettings } from './deflate.ts'
 import { ProtocolError } from './errors.ts'
 import { FrameParser, type FrameSink } from './frame-parser.ts'
-import { FrameWriter } from './frame-writer.ts'
 import { MessageAssembler, type MessageSink, type TextAs } from './message-assembler.ts'
-import { OutputBuffer } from './output-buffer.ts'
+import { MessageSender } from './message-sender.ts'
+import { OutputBuffer, type WriteCallback } from './output-buffer.ts'
+import type { SharedMessage } from './shared-message.ts'
 
 export const State = {
   Open: 0,
@@ -55,6 +60,14 @@ export interface ConnectionOptions {
   readonly highWaterMarkBytes: number
   /** Whether pings are answered; only a test wants it otherwise. */
   readonly autoPong?: boolean
+  /** What was agreed on of permessage-deflate; undefined if it was not. */
+  readonly deflate?: DeflateSettings | undefined
+}
+
+/** A message that came compressed: while it is being inflated, and until it is delivered. */
+interface Inflating {
+  readonly isBinary: boolean
+  message: Buffer | undefined
 }
 
 /** Frames that are handled in one turn before the event loop gets its turn. */
@@ -72,8 +85,6 @@ export class Connection implements FrameSink, MessageSink {
   onWake: () => void = noop
 
   state: ConnectionState = State.Open
-  /** False while nothing shall be read. */
-  reading = true
   /** Input was kept back: `continue` wants to be called when the event loop has had its turn. */
   more = false
   shutdown: Shutdown = 'none'
@@ -91,7 +102,9 @@ export class Connection implements FrameSink, MessageSink {
 
   readonly #parser: FrameParser
   readonly #assembler: MessageAssembler
-  readonly #writer: FrameWriter
+  readonly #sender: MessageSender
+  readonly #deflate: DeflateCodec | undefined
+  readonly #maxMessageBytes: number
   readonly #highWaterMarkBytes: number
   readonly #autoPong: boolean
 
@@ -101,26 +114,41 @@ export class Connection implements FrameSink, MessageSink {
   #restIsOwn = false
   /** The peer's end has come, but not all before it is parsed. */
   #eof = false
+  #paused = false
+  #inflating: Inflating | undefined
+  #closeWritten = false
   #inTurn = false
   #framesInTurn = 0
   #turnStart = 0
   /** The newest ping that waits until the output is no longer blocked. */
   #pendingPong: Buffer | undefined
-  /** A message of ours has begun whose last fragment is still to come. */
-  #sendingFragments = false
 
   constructor (options: ConnectionOptions) {
-    this.role = options.role
-    this.#parser = new FrameParser(options.role, this)
-    this.#assembler = new MessageAssembler(this, options.maxMessageBytes, options.textAs)
-    this.#writer = new FrameWriter(options.role, this.output)
+    const { role, deflate, maxMessageBytes } = options
+    this.role = role
+    this.#deflate = deflate === undefined ? undefined : new DeflateCodec(role, deflate)
+    this.#parser = new FrameParser(role, this, deflate !== undefined)
+    this.#assembler = new MessageAssembler(this, maxMessageBytes, options.textAs)
+    this.#sender = new MessageSender(role, this.output, this.#deflate)
+    this.#sender.onProgress = () => this.#wake()
+    this.#maxMessageBytes = maxMessageBytes
     this.#highWaterMarkBytes = options.highWaterMarkBytes
     this.#autoPong = options.autoPong ?? true
   }
 
   /** Whether both Close frames have passed (§7.1.4). */
   get wasClean (): boolean {
-    return this.closeCode !== CloseCode.AbnormalClosure && this.sentCloseCode !== CloseCode.AbnormalClosure
+    return this.closeCode !== CloseCode.AbnormalClosure && this.#closeWritten
+  }
+
+  /** False while nothing shall be read. */
+  get reading (): boolean {
+    return !this.#paused && this.#inflating === undefined
+  }
+
+  /** Octets of messages that are not in the output yet, since one of them is being compressed. */
+  get pendingBytes (): number {
+    return this.#sender.pendingBytes
   }
 
   // What arrives
@@ -144,23 +172,29 @@ export class Connection implements FrameSink, MessageSink {
   /** Goes on with the input that was kept back. */
   continue (): void {
     this.more = false
+    if (this.#inflating?.message !== undefined && !this.#paused) this.#deliver(this.#inflating.message, this.#inflating.isBinary)
     const rest = this.#rest
-    if (rest === undefined || !this.reading) return
-    this.#rest = undefined
-    this.#parse(rest, this.#restIsOwn)
+    if (!this.reading) return
+    if (rest !== undefined) {
+      this.#rest = undefined
+      this.#parse(rest, this.#restIsOwn)
+    }
     if (this.#eof) this.receiveEof()
   }
 
   /** The peer has ended its side: after what was kept back, nothing comes any more. */
   receiveEof (): void {
     this.#eof = true
-    if (this.state === State.Closed || this.#rest !== undefined) return
-    if (this.shutdown === 'none') this.shutdown = 'end'
+    if (this.state === State.Closed || this.#rest !== undefined || this.#inflating !== undefined) return
+    this.#sender.afterAll(() => {
+      if (this.shutdown === 'none') this.shutdown = 'end'
+    })
     this.#closed()
   }
 
   /** The transport is gone, whatever the reason. */
   transportClosed (): void {
+    this.droppedBytes += this.#sender.drop()
     if (this.state !== State.Closed) this.#closed()
   }
 
@@ -169,47 +203,50 @@ export class Connection implements FrameSink, MessageSink {
     const pong = this.#pendingPong
     if (pong === undefined) return
     this.#pendingPong = undefined
-    if (this.state <= State.CloseSent) this.#writer.writeFrame(Opcode.Pong, true, pong)
+    if (this.state <= State.CloseSent) this.#sender.pong(pong)
   }
 
   // What the application does
 
-  /** Sends text; `fin` false leaves the message open for further fragments. Returns whether the connection was open. */
-  sendText (text: string, fin = true): boolean {
+  /**
+   * Sends text; `fin` false leaves the message open for further fragments. `compress` false keeps permessage-deflate, if it
+   * was agreed on, from it. Returns whether the connection was open.
+   */
+  sendText (text: string, fin = true, compress = true): boolean {
     if (this.state !== State.Open) {
       this.droppedBytes += Buffer.byteLength(text)
       return false
     }
-    this.#writer.writeText(this.#nextOpcode(Opcode.Text, fin), fin, text)
+    this.#sender.sendText(text, fin, compress)
     this.#sent(fin)
     return true
   }
 
   /** Sends octets, as binary or as text; they must not change until they are written. */
-  sendBytes (payload: Uint8Array, opcode: typeof Opcode.Text | typeof Opcode.Binary, fin = true): boolean {
+  sendBytes (payload: Uint8Array, opcode: typeof Opcode.Text | typeof Opcode.Binary, fin = true, compress = true): boolean {
     if (this.state !== State.Open) {
       this.droppedBytes += payload.length
       return false
     }
-    this.#writer.writeFrame(this.#nextOpcode(opcode, fin), fin, payload)
+    this.#sender.sendBytes(payload, opcode, fin, compress)
     this.#sent(fin)
     return true
   }
 
-  /** Whether frames made by `encodeServerFrame` can be sent: not by a client, which masks, and not between fragments. */
-  get takesWholeFrames (): boolean {
-    return this.role === 'server' && !this.#sendingFragments
-  }
-
-  /** Sends a frame of `encodeServerFrame`, which holds so many octets of payload. */
-  sendFrame (frame: Buffer, payloadBytes: number): boolean {
+  /** Sends a message that other connections send too. */
+  sendShared (message: SharedMessage, compress = true): boolean {
     if (this.state !== State.Open) {
-      this.droppedBytes += payloadBytes
+      this.droppedBytes += message.payload.length
       return false
     }
-    this.output.append(frame, payloadBytes)
+    this.#sender.sendShared(message, compress)
     this.#sent(true)
     return true
+  }
+
+  /** Calls back when all that was sent so far is written, or lost. */
+  addCallback (callback: WriteCallback): void {
+    this.#sender.addCallback(callback)
   }
 
   ping (payload: Uint8Array): void {
@@ -251,30 +288,30 @@ export class Connection implements FrameSink, MessageSink {
   /** Stops delivering, at once, and reading. */
   pause (): void {
     if (this.state !== State.Open) return
-    this.reading = false
+    this.#paused = true
     this.#parser.halted = true
     this.#wake()
   }
 
   resume (): void {
-    if (this.reading) return
-    this.reading = true
-    if (this.#inTurn) this.#parser.halted = false
-    else if (this.#rest !== undefined) this.more = true
+    if (!this.#paused) return
+    this.#paused = false
+    if (this.#inTurn) this.#parser.halted = this.#inflating !== undefined
+    else this.more = this.#hasMore
     this.#wake()
   }
 
   // What the parser finds
 
-  onFrame (opcode: number, fin: boolean, _rsv1: boolean, buffer: Buffer, start: number, end: number): void {
+  onFrame (opcode: number, fin: boolean, rsv1: boolean, buffer: Buffer, start: number, end: number): void {
     if (opcode >= Opcode.Close) this.#onControl(opcode, buffer, start, end)
-    else if (this.state === State.Open) this.#assembler.onFrame(opcode, fin, buffer, start, end)
+    else if (this.state === State.Open) this.#assembler.onFrame(opcode, fin, rsv1, buffer, start, end)
 
     if (++this.#framesInTurn % FRAMES_PER_CLOCK === 0) this.#yieldIfDue()
   }
 
-  onFrameStart (opcode: number, fin: boolean, _rsv1: boolean, length: number): void {
-    if (this.state === State.Open) this.#assembler.onFrameStart(opcode, fin, length)
+  onFrameStart (opcode: number, fin: boolean, rsv1: boolean, length: number): void {
+    if (this.state === State.Open) this.#assembler.onFrameStart(opcode, fin, rsv1, length)
   }
 
   onFramePart (buffer: Buffer, start: number, end: number, last: boolean): void {
@@ -286,6 +323,34 @@ export class Connection implements FrameSink, MessageSink {
     this.handler.onMessage(data, isBinary)
   }
 
+  onCompressedMessage (payload: Buffer, isBinary: boolean): void {
+    const deflate = this.#deflate!
+    const message = deflate.inflate(payload, this.#maxMessageBytes)
+    if (message !== undefined) return this.#assembler.onInflated(message, isBinary)
+
+    const inflating: Inflating = { isBinary, message: undefined }
+    this.#inflating = inflating
+    this.#parser.halted = true
+    deflate.inflateLater(payload, this.#maxMessageBytes, () => this.#inflating === inflating, (result) => {
+      if (this.#inflating !== inflating) return
+      if (result instanceof ProtocolError) return this.fail(result)
+      inflating.message = result
+      this.more = !this.#paused
+      this.#wake()
+    })
+  }
+
+  #deliver (message: Buffer, isBinary: boolean): void {
+    this.#inTurn = true
+    this.#inflating = undefined
+    try {
+      this.#assembler.onInflated(message, isBinary)
+    } catch (error) {
+      this.#failBy(error)
+    }
+    this.#inTurn = false
+  }
+
   #parse (chunk: Buffer, isOwn: boolean): void {
     this.#inTurn = true
     this.#framesInTurn = 0
@@ -295,10 +360,19 @@ export class Connection implements FrameSink, MessageSink {
     try {
       offset = this.#parser.feed(chunk, 0)
     } catch (error) {
-      this.fail(error instanceof ProtocolError ? error : new ProtocolError(CloseCode.InternalError, 'internal error', { cause: error }))
+      this.#failBy(error)
     }
     this.#inTurn = false
     if (offset < chunk.length && this.state <= State.CloseSent) this.#keep(chunk.subarray(offset), isOwn)
+  }
+
+  #failBy (error: unknown): void {
+    this.fail(error instanceof ProtocolError ? error : new ProtocolError(CloseCode.InternalError, 'internal error', { cause: error }))
+  }
+
+  /** Whether `continue` has something to do. */
+  get #hasMore (): boolean {
+    return this.#rest !== undefined || this.#inflating?.message !== undefined || this.#eof
   }
 
   /** Keeps the rest of a chunk: for one turn of the event loop as it is; for longer as a copy, made once, so that it does not pin the chunk. */
@@ -321,7 +395,7 @@ export class Connection implements FrameSink, MessageSink {
     // §5.5.3: a pong holds what the ping held; of several pings the last may be answered alone.
     if (this.#autoPong) {
       if (this.output.blocked && this.output.byteLength > this.#highWaterMarkBytes) this.#pendingPong = payload
-      else this.#writer.writeFrame(Opcode.Pong, true, payload)
+      else this.#sender.pong(payload)
     }
     this.handler.onPing(payload)
   }
@@ -340,34 +414,41 @@ export class Connection implements FrameSink, MessageSink {
 
   #sendControl (opcode: number, payload: Uint8Array): void {
     if (this.state !== State.Open) return
-    this.#writer.writeFrame(opcode, true, payload)
+    this.#sender.sendControl(opcode, payload)
     this.#wake()
   }
 
   /** Sends the Close and tells, last of all, that the connection is not open any more. */
   #leaveOpen (state: typeof State.CloseSent | typeof State.Ending, shutdown: Shutdown, code: number, reason: string): void {
-    this.#writer.writeFrame(Opcode.Close, true, writeClosePayload(code, reason))
     this.sentCloseCode = code
+    this.#sender.sendControl(Opcode.Close, writeClosePayload(code, reason), () => { this.#closeWritten = true })
     if (state === State.Ending) {
       this.#end(shutdown)
     } else {
       this.state = state
       // Nothing is delivered any more, so nothing has a reason to hold up what comes: the peer's Close is in it.
-      this.reading = true
+      this.#paused = false
+      this.#inflating = undefined
       this.#parser.halted = false
-      if (this.#rest !== undefined) this.more = true
+      this.more = this.#hasMore
     }
     this.handler.onClosing()
   }
 
   #end (shutdown: Shutdown): void {
     this.state = State.Ending
-    this.shutdown = shutdown
+    if (shutdown === 'destroy') {
+      this.shutdown = shutdown
+      this.#sender.stop()
+    } else {
+      this.#sender.afterAll(() => { this.shutdown = shutdown })
+    }
     this.#ignoreInput()
   }
 
   #ignoreInput (): void {
-    this.reading = true
+    this.#paused = false
+    this.#inflating = undefined
     this.more = false
     this.#rest = undefined
     this.#parser.halted = true
@@ -379,13 +460,6 @@ export class Connection implements FrameSink, MessageSink {
     this.#ignoreInput()
     if (wasOpen) this.handler.onClosing()
     this.handler.onClose(this.closeCode, this.closeReason, this.wasClean)
-  }
-
-  #nextOpcode (opcode: number, fin: boolean): number {
-    // §5.4: every fragment but the first is a continuation.
-    const next = this.#sendingFragments ? Opcode.Continuation : opcode
-    this.#sendingFragments = !fin
-    return next
   }
 
   #sent (fin: boolean): void {

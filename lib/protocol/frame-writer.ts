@@ -9,13 +9,14 @@ import { mask } from './mask.ts'
 import { MAX_RANGE_BYTES, type OutputBuffer } from './output-buffer.ts'
 
 const FIN = 0x80
+const RSV1 = 0x40
 const CONTROL = 0x08
 const MASK = 0x80
 const LENGTH_16 = 126
 const LENGTH_64 = 127
 
 /** UTF-8 takes three octets at most for one unit of a string. */
-const OCTETS_PER_UNIT = 3
+export const OCTETS_PER_UNIT = 3
 
 /** Payloads up to this size are copied into the region. */
 const SMALL_PAYLOAD = MAX_RANGE_BYTES - MAX_HEADER_BYTES
@@ -43,7 +44,7 @@ export class FrameWriter {
     const output = this.#output
     const at = output.reserve(headerLength + most)
     const written = output.buffer.write(text, at + headerLength, most)
-    this.#writeHeader(output.buffer, at, opcode, fin, written)
+    this.#writeHeader(output.buffer, at, fin ? FIN | opcode : opcode, written)
     this.#maskPayload(output.buffer, at + headerLength, written)
     output.commit(headerLength + written, written)
     return written
@@ -51,28 +52,36 @@ export class FrameWriter {
 
   /** A frame with this payload, which must not change until it is written. Returns the octets of the payload. */
   writeFrame (opcode: number, fin: boolean, payload: Uint8Array): number {
+    this.#write(fin ? FIN | opcode : opcode, payload, (opcode & CONTROL) === 0 ? payload.length : 0)
+    return payload.length
+  }
+
+  /** A whole message of so many octets in its compressed form (RFC 7692 §6.1): they are what counts as application data. */
+  writeCompressed (opcode: number, compressed: Uint8Array, messageBytes: number): void {
+    this.#write(FIN | RSV1 | opcode, compressed, messageBytes)
+  }
+
+  #write (first: number, payload: Uint8Array, applicationBytes: number): void {
     const length = payload.length
     const headerLength = headerLengthFor(length, this.#masks)
     const output = this.#output
     if (length <= SMALL_PAYLOAD) {
       const at = output.reserve(headerLength + length)
-      this.#writeHeader(output.buffer, at, opcode, fin, length)
+      this.#writeHeader(output.buffer, at, first, length)
       output.buffer.set(payload, at + headerLength)
       this.#maskPayload(output.buffer, at + headerLength, length)
-      output.commit(headerLength + length, (opcode & CONTROL) === 0 ? length : 0)
-      return length
+      return output.commit(headerLength + length, applicationBytes)
     }
 
     const at = output.reserve(headerLength)
-    this.#writeHeader(output.buffer, at, opcode, fin, length)
+    this.#writeHeader(output.buffer, at, first, length)
     const octets = this.#masks ? maskedCopy(payload, output.buffer.readInt32BE(at + headerLength - 4)) : bufferOver(payload)
     output.commit(headerLength, 0)
-    output.append(octets, length)
-    return length
+    output.append(octets, applicationBytes)
   }
 
-  #writeHeader (buffer: Buffer, at: number, opcode: number, fin: boolean, length: number): void {
-    const end = writeHeader(buffer, at, opcode, fin, length, this.#masks)
+  #writeHeader (buffer: Buffer, at: number, first: number, length: number): void {
+    const end = writeHeader(buffer, at, first, length, this.#masks)
     // §5.3, §10.3: a fresh key for each frame, which nobody can foresee.
     if (this.#masks) randomFillSync(buffer, end, 4)
   }
@@ -84,10 +93,10 @@ export class FrameWriter {
 }
 
 /** The bytes of a whole, unmasked message, which a server may send to many peers as they are. */
-export function encodeServerFrame (opcode: number, payload: Uint8Array): Buffer {
+export function encodeServerFrame (opcode: number, payload: Uint8Array, isCompressed = false): Buffer {
   const headerLength = headerLengthFor(payload.length, false)
   const frame = Buffer.allocUnsafeSlow(headerLength + payload.length)
-  writeHeader(frame, 0, opcode, true, payload.length, false)
+  writeHeader(frame, 0, isCompressed ? FIN | RSV1 | opcode : FIN | opcode, payload.length, false)
   frame.set(payload, headerLength)
   return frame
 }
@@ -96,10 +105,10 @@ function headerLengthFor (payloadLength: number, masked: boolean): number {
   return (payloadLength < LENGTH_16 ? 2 : payloadLength <= 0xffff ? 4 : 10) + (masked ? 4 : 0)
 }
 
-/** Writes the header but for the masking-key, the length in its shortest form (§5.2). Returns what follows. */
-function writeHeader (buffer: Buffer, at: number, opcode: number, fin: boolean, length: number, masked: boolean): number {
+/** Writes the header (its first octet: FIN, RSV1, opcode) but for the masking-key, the length in its shortest form (§5.2). Returns what follows. */
+function writeHeader (buffer: Buffer, at: number, first: number, length: number, masked: boolean): number {
   const mask = masked ? MASK : 0
-  buffer[at] = fin ? FIN | opcode : opcode
+  buffer[at] = first
   if (length < LENGTH_16) {
     buffer[at + 1] = mask | length
     return at + 2

@@ -2,7 +2,8 @@
  * Frames to messages: fragmentation (RFC 6455 §5.4), the limit on a message's size, and UTF-8 (§8.1).
  *
  * A message that lies whole in one chunk goes straight through. Any other is gathered in one growing buffer,
- * so that it costs its bytes, however many fragments they come in; its text is checked as it arrives.
+ * so that it costs its bytes, however many fragments they come in; its text is checked as it arrives. A compressed
+ * message goes on as it came, and comes back inflated.
  */
 import { Buffer, isUtf8 } from 'node:buffer'
 import { CloseCode, Opcode } from './constants.ts'
@@ -15,6 +16,8 @@ export type TextAs = 'string' | 'buffer'
 export interface MessageSink {
   /** A whole message. A Buffer is the receiver's to keep. */
   onMessage (data: string | Buffer, isBinary: boolean): void
+  /** The payload of a compressed message, valid during the call only; `onInflated` goes on with it. */
+  onCompressedMessage (payload: Buffer, isBinary: boolean): void
 }
 
 /** Fragments without payload that one message may hold: they cost work and bring nothing. */
@@ -24,6 +27,8 @@ export const MAX_EMPTY_FRAGMENTS = 256
 const VIEW_FROM = 16 * 1024
 
 const FIRST_CAPACITY = 128
+/** Room for the blocks of an empty message. */
+const COMPRESSED_MARGIN = 64
 const NO_MESSAGE = -1
 
 export class MessageAssembler {
@@ -33,6 +38,8 @@ export class MessageAssembler {
 
   /** Opcode of the message that is being gathered. */
   #opcode = NO_MESSAGE
+  /** Whether the message is compressed, which its first frame says. */
+  #compressed = false
   /** Whether the frame at hand is its last. */
   #fin = false
   #buffer: Buffer | undefined
@@ -50,11 +57,12 @@ export class MessageAssembler {
   }
 
   /** A data frame that lies in `buffer[start, end)`. */
-  onFrame (opcode: number, fin: boolean, buffer: Buffer, start: number, end: number): void {
-    this.#begin(opcode, fin, end - start)
+  onFrame (opcode: number, fin: boolean, rsv1: boolean, buffer: Buffer, start: number, end: number): void {
+    this.#begin(opcode, fin, rsv1, end - start)
     if (fin && opcode !== Opcode.Continuation) {
       this.#opcode = NO_MESSAGE
-      if (opcode === Opcode.Text) this.#sink.onMessage(this.#wholeText(buffer, start, end), false)
+      if (rsv1) this.#sink.onCompressedMessage(buffer.subarray(start, end), opcode === Opcode.Binary)
+      else if (opcode === Opcode.Text) this.#sink.onMessage(this.#wholeText(buffer, start, end), false)
       else this.#sink.onMessage(ownBytes(buffer, start, end), true)
       return
     }
@@ -63,8 +71,8 @@ export class MessageAssembler {
   }
 
   /** The header of a data frame whose payload comes in parts. */
-  onFrameStart (opcode: number, fin: boolean, length: number): void {
-    this.#begin(opcode, fin, length)
+  onFrameStart (opcode: number, fin: boolean, rsv1: boolean, length: number): void {
+    this.#begin(opcode, fin, rsv1, length)
   }
 
   onFramePart (buffer: Buffer, start: number, end: number, last: boolean): void {
@@ -72,15 +80,21 @@ export class MessageAssembler {
     if (last && this.#fin) this.#finish()
   }
 
+  /** Hands on a message that came compressed: `data` is what became of it, in memory of its own. */
+  onInflated (data: Buffer, isBinary: boolean): void {
+    this.#sink.onMessage(isBinary ? data : this.#checkedText(data), isBinary)
+  }
+
   /** Judges a frame by its header (§5.4), before any of its payload is looked at. */
-  #begin (opcode: number, fin: boolean, length: number): void {
+  #begin (opcode: number, fin: boolean, rsv1: boolean, length: number): void {
     if (opcode === Opcode.Continuation) {
       if (this.#opcode === NO_MESSAGE) throw new ProtocolError(CloseCode.ProtocolError, 'continuation frame without a message to continue')
     } else {
       if (this.#opcode !== NO_MESSAGE) throw new ProtocolError(CloseCode.ProtocolError, 'new message before the last fragment of the one before')
       this.#opcode = opcode
+      this.#compressed = rsv1
     }
-    if (length > this.#maxMessageBytes - this.#length) throw new ProtocolError(CloseCode.MessageTooBig, 'message above the limit')
+    if (length > this.#mostBytes - this.#length) throw new ProtocolError(CloseCode.MessageTooBig, 'message above the limit')
     if (length === 0 && !fin && ++this.#emptyFragments > MAX_EMPTY_FRAGMENTS) throw new ProtocolError(CloseCode.PolicyViolation, 'too many empty fragments')
     this.#fin = fin
     this.#announced = this.#length + length
@@ -91,7 +105,7 @@ export class MessageAssembler {
     if (this.#buffer === undefined || length > this.#buffer.length) this.#grow(length)
     buffer.copy(this.#buffer!, this.#length, start, end)
     this.#length = length
-    if (this.#opcode === Opcode.Text) {
+    if (this.#opcode === Opcode.Text && !this.#compressed) {
       this.#checked = checkUtf8(this.#buffer!, this.#checked, length)
       if (this.#checked === -1) throw notUtf8()
     }
@@ -99,24 +113,39 @@ export class MessageAssembler {
 
   /** Makes room for `needed` octets that are here: for twice as many, but for no more than there will be. */
   #grow (needed: number): void {
-    const most = this.#fin ? this.#announced : this.#maxMessageBytes
+    const most = this.#fin ? this.#announced : this.#mostBytes
     // allocUnsafeSlow: the application may keep it, which must not keep a shared pool alive. Only octets that were written are handed on.
     const grown = Buffer.allocUnsafeSlow(Math.min(Math.max(2 * needed, FIRST_CAPACITY), most))
     this.#buffer?.copy(grown, 0, 0, this.#length)
     this.#buffer = grown
   }
 
+  /** What may come over the wire: zlib makes a ninth more, at worst, of what it cannot compress. */
+  get #mostBytes (): number {
+    return this.#compressed ? this.#maxMessageBytes + Math.ceil(this.#maxMessageBytes / 8) + COMPRESSED_MARGIN : this.#maxMessageBytes
+  }
+
   #finish (): void {
     const opcode = this.#opcode
+    const buffer = this.#buffer!
+    const length = this.#length
+    if (this.#compressed) {
+      this.#reset()
+      return this.#sink.onCompressedMessage(buffer.subarray(0, length), opcode === Opcode.Binary)
+    }
     // A buffer that is half empty would keep twice the memory of its message alive.
-    const data = this.#buffer!.length > 2 * this.#length ? exactly(this.#buffer!, this.#length) : this.#buffer!.subarray(0, this.#length)
-    if (opcode === Opcode.Text && this.#checked !== this.#length) throw notUtf8()
+    const data = buffer.length > 2 * length ? exactly(buffer, length) : buffer.subarray(0, length)
+    if (opcode === Opcode.Text && this.#checked !== length) throw notUtf8()
+    this.#reset()
+    this.#sink.onMessage(opcode === Opcode.Text && this.#textAs === 'string' ? data.toString() : data, opcode === Opcode.Binary)
+  }
+
+  #reset (): void {
     this.#opcode = NO_MESSAGE
     this.#buffer = undefined
     this.#length = 0
     this.#checked = 0
     this.#emptyFragments = 0
-    this.#sink.onMessage(opcode === Opcode.Text && this.#textAs === 'string' ? data.toString() : data, opcode === Opcode.Binary)
   }
 
   #wholeText (buffer: Buffer, start: number, end: number): string | Buffer {
@@ -125,9 +154,13 @@ export class MessageAssembler {
       if (text === undefined) throw notUtf8()
       return text
     }
-    const octets = ownBytes(buffer, start, end)
+    return this.#checkedText(ownBytes(buffer, start, end))
+  }
+
+  /** Text that is in memory of its own. */
+  #checkedText (octets: Buffer): string | Buffer {
     if (!isUtf8(octets)) throw notUtf8()
-    return octets
+    return this.#textAs === 'string' ? octets.toString() : octets
   }
 }
 

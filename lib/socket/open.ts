@@ -4,6 +4,7 @@
 import type { Duplex } from 'node:stream'
 import { Connection } from '../protocol/connection.ts'
 import type { Role } from '../protocol/constants.ts'
+import type { DeflateSettings } from '../protocol/deflate.ts'
 import type { Subprotocol } from '../subprotocol/subprotocol.ts'
 import { Transport } from '../transport/transport.ts'
 import type { FaultSink } from './faults.ts'
@@ -21,6 +22,8 @@ export interface OpenOptions {
   readonly role: Role
   readonly subprotocol: Subprotocol
   readonly extensions: string
+  /** What was agreed on of permessage-deflate; undefined if it was not. */
+  readonly deflate: DeflateSettings | undefined
   readonly url: string
   readonly limits: OpenLimits
   readonly faults: FaultSink
@@ -37,13 +40,14 @@ export interface OpenConnection {
 
 /** Makes a WebSocket of a stream whose opening handshake is done. Nothing is read before `start`. */
 export function openWebSocket (duplex: Duplex, options: OpenOptions): OpenConnection {
-  const { role, subprotocol, limits, faults } = options
+  const { role, subprotocol, deflate, limits, faults } = options
   const connection = new Connection({
     role,
     maxMessageBytes: limits.maxMessageBytes,
     textAs: subprotocol.textAs,
     highWaterMarkBytes: limits.highWaterMarkBytes,
-    autoPong: limits.autoPong ?? true
+    autoPong: limits.autoPong ?? true,
+    deflate
   })
   const transport = new Transport(duplex, connection, limits)
   const receiver = new Receiver(connection, subprotocol, limits, faults)

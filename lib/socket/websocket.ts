@@ -8,7 +8,6 @@ import { FST_WS_ERR_CLOSE_CODE, FST_WS_ERR_CLOSE_REASON, FST_WS_ERR_CONTROL_PAYL
 import { isSendableCloseCode, MAX_CLOSE_REASON_BYTES } from '../protocol/close-payload.ts'
 import { CloseCode, MAX_CONTROL_PAYLOAD, Opcode } from '../protocol/constants.ts'
 import { State, type Connection } from '../protocol/connection.ts'
-import { encodeServerFrame } from '../protocol/frame-writer.ts'
 import { encodeRaw } from '../subprotocol/codec.ts'
 import { Prepared } from '../subprotocol/prepared.ts'
 import type { Subprotocol } from '../subprotocol/subprotocol.ts'
@@ -164,15 +163,15 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
       if (callback !== undefined) process.nextTick(callback, this.#receiver.closedError())
       return false
     }
-    if (callback !== undefined) this.#connection.output.addCallback(callback)
+    if (callback !== undefined) this.#connection.addCallback(callback)
     return this.#belowMark()
   }
 
   /** Whether it went out; false if the connection is not open. */
   #dispatch (message: unknown, options: SendOptions | undefined): boolean {
-    if (message instanceof Prepared) return this.#sendPrepared(message)
+    if (message instanceof Prepared) return this.#connection.sendShared(message.encodedFor(this.#subprotocol), options?.compress)
     if (this.#subprotocol.raw) return this.#sendData(message, options)
-    return this.#sendEncoded(this.#subprotocol.encode(message))
+    return this.#sendEncoded(this.#subprotocol.encode(message), options?.compress)
   }
 
   /** What a callback throws is the application's fault, and nobody else's. */
@@ -186,24 +185,18 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
     }
   }
 
-  #sendEncoded (encoded: string | Uint8Array): boolean {
-    return typeof encoded === 'string' ? this.#connection.sendText(encoded) : this.#connection.sendBytes(encoded, Opcode.Binary)
+  #sendEncoded (encoded: string | Uint8Array, compress: boolean | undefined): boolean {
+    return typeof encoded === 'string'
+      ? this.#connection.sendText(encoded, true, compress)
+      : this.#connection.sendBytes(encoded, Opcode.Binary, true, compress)
   }
 
   #sendData (data: unknown, options: SendOptions | undefined): boolean {
     const encoded = encodeRaw(data)
     const fin = options?.fin ?? true
     const binary = options?.binary ?? typeof encoded !== 'string'
-    if (typeof encoded === 'string' && !binary) return this.#connection.sendText(encoded, fin)
-    return this.#connection.sendBytes(asOctets(encoded), binary ? Opcode.Binary : Opcode.Text, fin)
-  }
-
-  #sendPrepared (prepared: Prepared<unknown>): boolean {
-    const payload = prepared.payloadFor(this.#subprotocol)
-    const opcode = payload.isText ? Opcode.Text : Opcode.Binary
-    if (!this.#connection.takesWholeFrames) return this.#connection.sendBytes(payload.data, opcode)
-    payload.frame ??= encodeServerFrame(opcode, payload.data)
-    return this.#connection.sendFrame(payload.frame, payload.data.length)
+    if (typeof encoded === 'string' && !binary) return this.#connection.sendText(encoded, fin, options?.compress)
+    return this.#connection.sendBytes(asOctets(encoded), binary ? Opcode.Binary : Opcode.Text, fin, options?.compress)
   }
 
   #sendAfterClose (message: unknown, options: SendOptions | undefined, callback: SendCallback | undefined): false {

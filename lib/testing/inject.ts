@@ -12,6 +12,7 @@ import { Server as TlsServer } from 'node:tls'
 import type { InjectedSocket, InjectOptions } from '../../types/inject.ts'
 import { connect, inLowerCase, type Connected, type Refused } from '../client/connect.ts'
 import { FST_WS_ERR_INJECT_REFUSED, FST_WS_ERR_INJECT_TIMEOUT, FST_WS_ERR_INVALID_OPTION, FST_WS_ERR_PROTOCOL, FST_WS_ERR_SOCKET } from '../errors.ts'
+import { offerDeflate, readDeflateAnswer, type DeflateParams } from '../handshake/deflate-params.ts'
 import { HandshakeError } from '../protocol/errors.ts'
 import type { FaultSink } from '../socket/faults.ts'
 import { openWebSocket, type OpenConnection, type OpenLimits } from '../socket/open.ts'
@@ -62,6 +63,11 @@ const LIMITS = {
   maxUnsentBytes: 2 ** 30
 } as const
 
+/** Takes whatever the server wants of permessage-deflate. */
+const DEFLATE_WISHES = { contextTakeover: true }
+/** What this end compresses with. */
+const DEFLATE = { thresholdBytes: 1024, level: 1, memLevel: 5, maxConcurrentJobs: 4 } as const
+
 /**
  * Connects a client.
  *
@@ -80,7 +86,9 @@ export async function injectWebSocket (app: InjectApp, target: InjectTarget, opt
   const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS
   const headers = { host: 'localhost', ...inLowerCase(options.headers ?? {}) }
   const late = (): string => `The server has not answered the handshake within ${timeoutMs} ms (readyState CONNECTING, ${end.bytesRead} bytes received)`
-  const answer = await within(timeoutMs, options.signal, late, (signal) => shakeHands(end, { path, headers, subprotocols: options.subprotocols, signal }))
+  const answer = await within(timeoutMs, options.signal, late, (signal) => shakeHands(end, {
+    path, headers, subprotocols: options.subprotocols, extensions: options.deflate === true ? offerDeflate(DEFLATE_WISHES) : undefined, signal
+  }))
   if (!answer.accepted) throw refusedError(answer)
   // The other side opens when its answer has left, which is after it has been read here.
   await new Promise((resolve) => { setImmediate(resolve) })
@@ -124,10 +132,14 @@ function speaksHttp1 (server: TlsServer): boolean {
   return ALPNProtocols === undefined || ALPNProtocols.includes('http/1.1')
 }
 
-async function shakeHands (end: MemoryDuplex, options: Parameters<typeof connect>[1]): Promise<Connected | Refused> {
+type Answer = Refused | (Connected & { readonly deflate: DeflateParams | undefined })
+
+async function shakeHands (end: MemoryDuplex, options: Parameters<typeof connect>[1]): Promise<Answer> {
   try {
-    return await connect(end, options)
+    const answer = await connect(end, options)
+    return answer.accepted ? { ...answer, deflate: readDeflateAnswer(answer.extensions, DEFLATE_WISHES) } : answer
   } catch (error) {
+    end.destroy()
     if (options.signal?.aborted === true || error instanceof TypeError) throw error
     if (error instanceof HandshakeError) throw Object.assign(new FST_WS_ERR_PROTOCOL(error.message), { cause: error })
     throw Object.assign(new FST_WS_ERR_SOCKET((error as Error).message), { cause: error })
@@ -142,7 +154,7 @@ function refusedError (refused: Refused): Error {
   return Object.assign(new FST_WS_ERR_INJECT_REFUSED(quoted === '' ? String(statusCode) : `${statusCode}: ${quoted}`), { statusCode, response })
 }
 
-function open (end: MemoryDuplex, answer: Connected, url: string, limits: OpenLimits): OpenConnection {
+function open (end: MemoryDuplex, answer: Exclude<Answer, Refused>, url: string, limits: OpenLimits): OpenConnection {
   const { agreement } = end.peer
   const subprotocol = agreement instanceof Subprotocol
     ? agreement.flipped()
@@ -156,7 +168,9 @@ function open (end: MemoryDuplex, answer: Connected, url: string, limits: OpenLi
     onMessagesDiscarded: ignore,
     onClosed: ignore
   }
-  const opened: OpenConnection = openWebSocket(end, { role: 'client', subprotocol, extensions: answer.extensions, url, limits, faults })
+  const { extensions } = answer
+  const deflate = answer.deflate === undefined ? undefined : { ...DEFLATE, ...answer.deflate }
+  const opened: OpenConnection = openWebSocket(end, { role: 'client', subprotocol, extensions, deflate, url, limits, faults })
   return opened
 }
 
@@ -206,6 +220,7 @@ const CHECKS: { readonly [Name in keyof AnyInjectOptions]-?: Check } = {
   remoteAddress: ['an address', (value) => typeof value === 'string'],
   signal: ['an AbortSignal', (value) => value instanceof AbortSignal],
   timeoutMs: [`a number of milliseconds from 1 to ${MAX_TIMEOUT_MS}`, (value) => value >= 1 && value <= MAX_TIMEOUT_MS],
+  deflate: ['true or false', (value) => typeof value === 'boolean'],
   autoPong: ['true or false', (value) => typeof value === 'boolean']
 }
 

@@ -57,12 +57,14 @@ export class Transport {
 
   /** Octets that wait for the peer, framing included. */
   get unsentBytes (): number {
-    return this.connection.output.byteLength + (this.#inFlight === undefined ? 0 : this.#inFlight.byteLength)
+    const { output, pendingBytes } = this.connection
+    return output.byteLength + pendingBytes + (this.#inFlight === undefined ? 0 : this.#inFlight.byteLength)
   }
 
   /** Octets of application data among them. */
   get unsentPayloadBytes (): number {
-    return this.connection.output.payloadBytes + (this.#inFlight === undefined ? 0 : this.#inFlight.payloadBytes)
+    const { output, pendingBytes } = this.connection
+    return output.payloadBytes + pendingBytes + (this.#inFlight === undefined ? 0 : this.#inFlight.payloadBytes)
   }
 
   /** Begins to read; `head` is what had arrived behind the opening handshake. */
