@@ -3,7 +3,7 @@
  *
  *   npm run build
  *   node examples/echo.js [port] [options of the plugin, as JSON]
- *   node examples/echo.js 9001 '{"maxMessageBytes":33554432}'
+ *   node examples/echo.js 9001 '{"maxMessageBytes":33554432,"deflate":true}'
  */
 import Fastify from 'fastify'
 import duplex from 'fastify-duplex'

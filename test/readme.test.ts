@@ -25,13 +25,13 @@ function spelled (name: string, value: unknown): string | undefined {
   return value % 2 ** 20 === 0 ? `${value / 2 ** 20} MiB` : `${value / 2 ** 10} KiB`
 }
 
-/** The comments of the options' types, by name. */
-function commentsOfOptions (): Map<string, string> {
+/** The comments of these interfaces' members, by name. */
+function commentsOf (...interfaces: string[]): Map<string, string> {
   const text = readFileSync(join(ROOT, 'types/options.ts'), 'utf8')
   const tree = ts.createSourceFile('options.ts', text, ts.ScriptTarget.ESNext)
   const comments = new Map<string, string>()
   ts.forEachChild(tree, (node) => {
-    if (!ts.isInterfaceDeclaration(node) || !node.name.text.endsWith('Options')) return
+    if (!ts.isInterfaceDeclaration(node) || !interfaces.includes(node.name.text)) return
     for (const member of node.members) comments.set((member.name as ts.Identifier).text, text.slice(member.getFullStart(), member.getStart(tree)))
   })
   return comments
@@ -49,7 +49,7 @@ t.test('the table of options', async (t) => {
   const app = Fastify()
   const defaults = resolvePluginOptions(app, undefined, {})
   const rows = new Map(tableUnder('Options').map(([name, byDefault, what]) => [unquoted(name!), { byDefault: byDefault!, what: what! }]))
-  const comments = commentsOfOptions()
+  const comments = commentsOf('RouteWebSocketOptions', 'DuplexOptions')
   const names = Object.keys(defaults).sort()
   t.strictSame([...rows.keys()].sort(), names, 'has every option, and no other')
   t.strictSame([...comments.keys()].sort(), names, 'and so have the types')
@@ -70,6 +70,15 @@ t.test('the table of options', async (t) => {
   t.match(rows.get('maxUnsentBytes')!.byDefault, 'twice `maxMessageBytes`')
   t.equal(resolvePluginOptions(app, undefined, { maxMessageBytes: 2 ** 26 }).maxUnsentBytes, 2 ** 27)
   t.equal(resolvePluginOptions(Fastify({ bodyLimit: 12_345 }), undefined, {}).maxMessageBytes, 12_345, 'the bodyLimit')
+})
+
+t.test('the table of the options of deflate', async (t) => {
+  const defaults = Object.entries(resolvePluginOptions(Fastify(), undefined, { deflate: true }).deflate!)
+  const rows = tableUnder('Compression').map(([name, byDefault]) => [unquoted(name!), unquoted(byDefault!)])
+  t.strictSame(rows, defaults.map(([name, value]) => [name, String(value)]), 'has every option with its default, and no other')
+  const comments = commentsOf('DeflateOptions')
+  t.strictSame([...comments.keys()], defaults.map(([name]) => name), 'and so have the types')
+  for (const [name, value] of defaults) t.match(comments.get(name), `Default: ${value}`, name)
 })
 
 t.test('the table of errors', async (t) => {

@@ -263,6 +263,8 @@ describe('contracts', () => {
     app.route({ method: 'POST', url: '/', websocket: true, messages: json(), handler: () => {} })
     // @ts-expect-error 'maxPayload' does not exist
     app.get('/', { websocket: true, messages: json(), websocketOptions: { maxPayload: 1 } }, () => {})
+    // @ts-expect-error 'threshold' does not exist
+    app.get('/', { websocket: true, messages: json(), websocketOptions: { deflate: { threshold: 1 } } }, () => {})
   })
 })
 
@@ -465,6 +467,7 @@ describe('route objects', () => {
       ...market,
       websocketOptions: {
         maxMessageBytes: 1,
+        deflate: { level: 9, contextTakeover: true },
         onInvalidMessage (error, socket, request, message) {
           expect(error).type.toBe<InvalidMessageError>()
           expect(socket).type.toBe<MarketSocket>()
@@ -524,6 +527,11 @@ describe('injectWebSocket', () => {
     expect(client.send).type.toBeCallableWith({ anything: true })
     expect(await client.next()).type.toBe<any>()
     expect(client.transport).type.toBe<Duplex>()
+  })
+
+  test('offers permessage-deflate', () => {
+    expect(app.injectWebSocket).type.toBeCallableWith('/chat/x', { deflate: true })
+    expect(app.injectWebSocket).type.not.toBeCallableWith('/chat/x', { deflate: {} })
   })
 
   test('by route object is typed and flipped', async () => {

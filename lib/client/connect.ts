@@ -9,7 +9,7 @@ import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage 
 import type { Duplex } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { createHandshake, verifyHandshake, type ClientHandshake } from '../handshake/client-handshake.ts'
-import { parseTokenList } from '../handshake/header-grammar.ts'
+import { parseExtensionList, parseTokenList } from '../handshake/header-grammar.ts'
 
 export interface ConnectOptions {
   /** The request target, with its query: visible ASCII. */
@@ -95,11 +95,13 @@ export function inLowerCase (headers: Readonly<Record<string, string | readonly 
 
 /** The handshake by which the answer is judged: the caller's fields may have replaced its own. */
 function asSent (handshake: ClientHandshake, headers: Readonly<Record<string, string | string[]>>): ClientHandshake {
-  const offered = headers['sec-websocket-protocol']
+  const subprotocols = headers['sec-websocket-protocol']
+  const extensions = headers['sec-websocket-extensions']
   return {
     ...handshake,
     key: String(headers['sec-websocket-key']),
-    subprotocols: offered === undefined ? [] : parseTokenList(String(offered)) ?? []
+    subprotocols: subprotocols === undefined ? [] : parseTokenList(String(subprotocols)) ?? [],
+    extensions: extensions === undefined ? [] : parseExtensionList(String(extensions)) ?? []
   }
 }
 

@@ -178,7 +178,7 @@ export function synchronous<T> (name: string, result: T, log: FastifyBaseLogger)
 }
 
 function isObject (value: unknown): boolean {
-  return typeof value === 'object' && value !== null
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function between (least: number, most: number): Check {

@@ -171,8 +171,8 @@ export class Connection implements FrameSink, MessageSink {
 
   /** Goes on with the input that was kept back. */
   continue (): void {
-    this.more = false
     if (this.#inflating?.message !== undefined && !this.#paused) this.#deliver(this.#inflating.message, this.#inflating.isBinary)
+    this.more = false
     const rest = this.#rest
     if (!this.reading) return
     if (rest !== undefined) {
@@ -188,8 +188,10 @@ export class Connection implements FrameSink, MessageSink {
     if (this.state === State.Closed || this.#rest !== undefined || this.#inflating !== undefined) return
     this.#sender.afterAll(() => {
       if (this.shutdown === 'none') this.shutdown = 'end'
+      // Behind the Close, which may have had to wait: only then both have passed.
+      if (this.state === State.Ending) this.#closed()
     })
-    this.#closed()
+    if (this.state < State.Ending) this.#closed()
   }
 
   /** The transport is gone, whatever the reason. */

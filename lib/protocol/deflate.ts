@@ -205,9 +205,13 @@ class Inflation {
     this.room = maxBytes
   }
 
-  /** §7.2.3.4, §7.2.3.5: a block may be final and others follow. When all is inflated no more than the tail is left. */
+  /**
+   * §7.2.3.4, §7.2.3.5: a block may be final and others follow. When all is inflated nothing is left, or just the tail, if
+   * the message ends with a final block; one that was cut off has taken a part of the tail for its own.
+   */
   get done (): boolean {
-    return this.rest.length <= (this.parts.length === 0 ? 0 : INFLATE_TAIL.length)
+    const { length } = this.rest
+    return length === 0 || (length === INFLATE_TAIL.length && this.parts.length > 0)
   }
 
   take ({ buffer, engine }: Inflated): void {
@@ -240,7 +244,8 @@ class Window {
 
   /** The text in the middle of a message, of which these parts are inflated. */
   textBefore (parts: readonly Buffer[]): Buffer {
-    const text = Buffer.concat([this.text, ...parts])
+    // Of a large message that has many parts no more than can matter is copied.
+    const text = Buffer.concat([this.text, ...parts.map((part) => part.subarray(Math.max(0, part.length - this.#size)))])
     return text.subarray(Math.max(0, text.length - this.#size))
   }
 

@@ -149,11 +149,17 @@ export class MessageSender {
   /** `form` is '' for a message that is not compressed. */
   #writeShared (message: SharedMessage, form: string): void {
     const { length } = message.payload
-    const later = (frame: Buffer): void => this.#goOn(length, () => this.#output.append(frame, length))
-    const frame = form === '' ? message.frame : message.compressedFrame(this.#deflate!, form, later)
-    if (frame !== undefined) return this.#output.append(frame, length)
+    if (form === '') return this.#output.append(message.frame, length)
+    // Before it is asked for: a job that cannot be started calls back at once.
     this.#compressing = true
     this.pendingBytes += length
+    const frame = message.compressedFrame(this.#deflate!, form, (frame) => {
+      this.#goOn(length, () => this.#output.append(frame, length))
+    })
+    if (frame === undefined) return
+    this.#compressing = false
+    this.pendingBytes -= length
+    this.#output.append(frame, length)
   }
 
   #wait (bytes: number, run: () => void, always = false): void {

@@ -8,7 +8,7 @@ export interface ZlibJob {
   readonly maxConcurrentJobs: number
   /** Asked when its turn comes: a job that nobody waits for any more is dropped. */
   isWanted (): boolean
-  /** Does the work, and calls `finished` once, whatever came of it. */
+  /** Does the work, and calls `finished` once, whatever came of it; at once if there is nothing to wait for. */
   start (finished: () => void): void
 }
 
@@ -20,6 +20,7 @@ interface Waiting {
 let running = 0
 let first: Waiting | undefined
 let last: Waiting | undefined
+let isStarting = false
 
 /** Runs the job as soon as there is room; jobs start in the order in which they came. */
 export function runZlibJob (job: ZlibJob): void {
@@ -31,13 +32,20 @@ export function runZlibJob (job: ZlibJob): void {
 }
 
 function startJobs (): void {
-  while (first !== undefined && running < first.job.maxConcurrentJobs) {
-    const { job } = first
-    first = first.next
-    if (first === undefined) last = undefined
-    if (!job.isWanted()) continue
-    running++
-    job.start(finished)
+  // Jobs that finish at once would call each other, ever deeper.
+  if (isStarting) return
+  isStarting = true
+  try {
+    while (first !== undefined && running < first.job.maxConcurrentJobs) {
+      const { job } = first
+      first = first.next
+      if (first === undefined) last = undefined
+      if (!job.isWanted()) continue
+      running++
+      job.start(finished)
+    }
+  } finally {
+    isStarting = false
   }
 }
 

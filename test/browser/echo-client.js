@@ -51,6 +51,37 @@ globalThis.echoBytes = async (url, size) => {
   return bytes.length === size && bytes.every((octet, index) => octet === sent[index]) ? '' : `${bytes.length} octets came back of ${size}`
 }
 
+/** What was agreed on. */
+globalThis.extensionsOf = async (url) => {
+  const socket = await open(url)
+  socket.close()
+  return socket.extensions
+}
+
+/** Text and binary of these sizes, compressible and random, on one connection and without waiting: windows matter. */
+globalThis.echoRow = async (url, sizes) => {
+  const socket = await open(url)
+  const sent = sizes.flatMap((size) => [textOf(size), new TextEncoder().encode(textOf(size)), bytesOf(size), String.fromCharCode(...bytesOf(Math.min(size, 1000)))])
+  const received = []
+  const done = new Promise((resolve, reject) => {
+    socket.onmessage = ({ data }) => {
+      if (received.push(data) === sent.length) resolve()
+    }
+    socket.onclose = ({ code }) => reject(new Error(`closed with ${code} after ${received.length}`))
+  })
+  for (const message of sent) socket.send(message)
+  await done
+  socket.close()
+  const wrong = sent.findIndex((message, index) => !isSame(message, received[index]))
+  return wrong === -1 ? '' : `message ${wrong} is another`
+}
+
+function isSame (sent, received) {
+  if (typeof sent === 'string') return sent === received
+  const bytes = typeof received === 'string' ? [] : new Uint8Array(received)
+  return bytes.length === sent.length && sent.every((octet, index) => octet === bytes[index])
+}
+
 /** Many at once, of both kinds: the order stays. */
 globalThis.echoMany = async (url, count) => {
   const socket = await open(url)

@@ -9,6 +9,8 @@ const KIB = 1024
 const MIB = 1024 * KIB
 /** At the borders of the three forms of a length (RFC 6455 §5.2), and well beyond what Chromium puts into one frame. */
 const SIZES = [0, 1, 125, 126, 127, 65_535, 65_536, 128 * KIB + 1, MIB, 16 * MIB]
+/** Around the threshold, around what is compressed by a job, and well above. */
+const DEFLATED_SIZES = [0, 1, 126, 1023, 1024, 16 * KIB, 32 * KIB, 32 * KIB + 1, 65_536, MIB, 4 * MIB]
 
 t.test('Chromium and the raw echo', async (t) => {
   const browser = await startChromium()
@@ -28,6 +30,34 @@ t.test('Chromium and the raw echo', async (t) => {
   t.equal(await call('echoMany', echo.url, 20_000), '', '20,000 messages in order')
   t.equal(await call('closeOf', echo.url, 3001, 'that is all'), '3001  clean', 'a close of the page is answered with its code')
 })
+
+const NO_TAKEOVER = 'permessage-deflate; server_no_context_takeover; client_no_context_takeover'
+
+for (const [deflate, agreed] of [
+  [true, `${NO_TAKEOVER}; server_max_window_bits=12`],
+  [{ contextTakeover: true }, 'permessage-deflate; server_max_window_bits=12; client_max_window_bits=12'],
+  [{ contextTakeover: true, serverMaxWindowBits: 15, thresholdBytes: 0, level: 9 }, 'permessage-deflate'],
+  [{ serverMaxWindowBits: 9, thresholdBytes: 0, memLevel: 1 }, `${NO_TAKEOVER}; server_max_window_bits=9`]
+] as const) {
+  t.test(`Chromium and permessage-deflate: ${JSON.stringify(deflate)}`, async (t) => {
+    const browser = await startChromium()
+    t.teardown(() => browser.close())
+    const echo = await startExample('echo.js', ['0', JSON.stringify({ maxMessageBytes: 32 * MIB, maxUnsentBytes: 128 * MIB, deflate })])
+    t.teardown(() => echo.stop())
+    const page = await browser.newPage()
+    await page.goto(echo.url.replace('ws', 'http'))
+    await page.addScriptTag({ path: fileURLToPath(new URL('echo-client.js', import.meta.url)) })
+    const call = (name: string, ...args: unknown[]): Promise<unknown> => page.evaluate(`${name}(${args.map((arg) => JSON.stringify(arg)).join(', ')})`)
+
+    t.equal(await call('extensionsOf', echo.url), agreed)
+    for (const size of DEFLATED_SIZES) {
+      t.equal(await call('echoText', echo.url, size), '', `text of ${size} octets`)
+      t.equal(await call('echoBytes', echo.url, size), '', `binary of ${size} octets`)
+    }
+    t.equal(await call('echoRow', echo.url, DEFLATED_SIZES), '', 'all of them in a row')
+    t.equal(await call('echoMany', echo.url, 5_000), '', '5,000 messages in order')
+  })
+}
 
 t.test('a page of another origin', async (t) => {
   const browser = await startChromium()

@@ -106,6 +106,16 @@ t.test('extensions are offered and agreed to as they are', async (t) => {
   t.equal(extensions, 'x-own; level=2')
 })
 
+t.test('an answer is judged by the extensions that were sent, the caller\'s own among them', async (t) => {
+  const agreeing = () => serve((head) => agree(head, 'Sec-WebSocket-Extensions: x-own'))
+  const headers = { 'Sec-WebSocket-Extensions': ['x-other', 'x-own'] }
+  t.equal((await accepted(connect(agreeing(), { path: '/', headers }))).extensions, 'x-own')
+  t.equal((await accepted(connect(agreeing(), { path: '/', headers, extensions: 'x-offered' }))).extensions, 'x-own')
+  for (const value of ['x-other', '=', '']) {
+    await t.rejects(connect(agreeing(), { path: '/', headers: { 'sec-websocket-extensions': value }, extensions: 'x-own' }), { name: 'HandshakeError' }, `'${value}'`)
+  }
+})
+
 t.test('informational answers before the 101 are passed over', async (t) => {
   const client = serve((head) => `HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n${agree(head)}`)
   t.ok(await accepted(connect(client, { path: '/' })))

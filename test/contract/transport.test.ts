@@ -44,6 +44,7 @@ function openEnd (role: 'server' | 'client', duplex: Duplex, limits: Partial<Ope
     role,
     subprotocol,
     extensions: '',
+    deflate: undefined,
     url: 'ws://localhost/',
     limits: { ...LIMITS, ...limits },
     faults: {

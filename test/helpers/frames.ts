@@ -3,6 +3,7 @@
  * mistake made there is not made here too. What is made may be wrong on purpose.
  */
 import { Buffer } from 'node:buffer'
+import { constants, deflateRawSync, type ZlibOptions } from 'node:zlib'
 
 export type LengthForm = 'short' | '16' | '64'
 
@@ -120,4 +121,29 @@ export function describe (frame: WireFrame): string {
   if (frame.opcode !== 8) return `${name} ${JSON.stringify(frame.payload.toString())}`
   if (frame.payload.length < 2) return name
   return `${name} ${frame.payload.readUInt16BE(0)} ${JSON.stringify(frame.payload.toString('utf8', 2))}`
+}
+
+/** Pseudo-random octets, which nothing compresses. */
+export function noise (length: number, seed = 1): Buffer {
+  let state = seed
+  return Buffer.from(Array.from({ length }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return state >>> 24
+  }))
+}
+
+/** Pseudo-random words of a small vocabulary: ASCII that is compressed to a third. */
+export function words (length: number, seed = 1): Buffer {
+  const vocabulary = Array.from({ length: 200 }, (_, i) => `${noise(1 + i % 3, i + 1).toString('hex')} `)
+  let text = ''
+  for (const octet of noise(length, seed)) {
+    if (text.length >= length) break
+    text += vocabulary[octet % vocabulary.length]
+  }
+  return Buffer.from(text.slice(0, length))
+}
+
+/** A message in its compressed form (RFC 7692 §7.2.1), without anything before it to refer to. */
+export function compressed (payload: string | Uint8Array, options: ZlibOptions = {}): Buffer {
+  return deflateRawSync(payload, { ...options, finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4)
 }

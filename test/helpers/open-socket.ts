@@ -3,6 +3,7 @@
  */
 import t from 'tap'
 import AjvCompiler from '@fastify/ajv-compiler'
+import type { DeflateSettings } from '../../lib/protocol/deflate.ts'
 import type { FaultKind, FaultSink } from '../../lib/socket/faults.ts'
 import { openWebSocket, type OpenConnection, type OpenLimits } from '../../lib/socket/open.ts'
 import type { WebSocket } from '../../lib/socket/websocket.ts'
@@ -19,6 +20,8 @@ export interface SocketOptions {
   readonly validateSend?: boolean
   readonly role?: 'server' | 'client'
   readonly limits?: Partial<OpenLimits>
+  /** As if permessage-deflate had been agreed on. */
+  readonly deflate?: DeflateSettings
   /** In the place of closing, which is the default of a server. */
   readonly onInvalidMessage?: (invalid: InvalidMessage, socket: AnySocket) => void
   /** False: the test calls `start`. */
@@ -80,6 +83,7 @@ export function openSocket (options: SocketOptions = {}): OpenedSocket {
     role: options.role ?? 'server',
     subprotocol: subprotocolOf(options),
     extensions: '',
+    deflate: options.deflate,
     url: 'ws://localhost/chat',
     limits: { ...LIMITS, ...options.limits },
     faults: sink

@@ -2,6 +2,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
 import duplex, { json } from '../../index.ts'
 import { resolvePluginOptions, resolveRouteOptions } from '../../lib/plugin/options.ts'
+import type { DuplexOptions } from '../../types/options.ts'
 import { bareApp, thrown } from '../helpers/app.ts'
 
 const MIB = 1024 * 1024
@@ -26,12 +27,23 @@ const WRONG: Record<string, [values: unknown[], allowed: RegExp]> = {
   origin: [[false, null, 'https://example.com', 1, {}, ['example.com'], ['https://example.com/'], ['https://example.com:443'], ['HTTPS://example.com'], ['null'], [1], ['*']], /'same-origin', true, a list of origins/],
   handshakeTimeoutMs: [[0, -1, 1.5, '1', null, 2 ** 31, Infinity, false], /milliseconds from 1 to 2147483647/],
   closeTimeoutMs: [[0, -1, 1.5, '1', null, 2 ** 31, Infinity, false], /milliseconds from 1 to 2147483647/],
+  deflate: [[0, 1, 'true', null, () => {}], /true, false, or an object of its options/],
   validateSend: [[0, 1, 'true', null, {}], /a boolean/],
   schemaErrorFormatter: [[true, null, {}, 'x'], /a function/],
   validatorCompiler: [[true, null, {}, 'x'], /a function/],
   onInvalidMessage: [[true, null, {}, 'x'], /a function/],
   errorHandler: [[true, null, {}, 'x'], /a function/],
   selectSubprotocol: [[true, null, {}, 'x', ['a']], /a function/]
+}
+
+/** The same for the options of `deflate`. */
+const WRONG_OF_DEFLATE: Record<string, [values: unknown[], allowed: RegExp]> = {
+  thresholdBytes: [[-1, 1.5, NaN, '1024', null, 2 ** 53, Infinity, true], /a whole number of bytes, at least 0/],
+  level: [[-1, 0, 10, 1.5, '1', null, NaN, true], /a whole number from 1 to 9/],
+  memLevel: [[0, 10, 1.5, '1', null, NaN, true], /a whole number from 1 to 9/],
+  serverMaxWindowBits: [[8, 16, 9.5, '15', null, NaN, true], /a whole number from 9 to 15/],
+  contextTakeover: [[0, 1, 'true', null, {}], /a boolean/],
+  maxConcurrentJobs: [[0, -1, 1.5, '4', null, Infinity, true], /a whole number, at least 1/]
 }
 
 t.test('every wrong option of register throws, naming itself and what is allowed', async (t) => {
@@ -76,7 +88,7 @@ t.test('an unknown option throws and lists those there are', async (t) => {
 t.test('options of other libraries throw and name ours', async (t) => {
   const foreign: Record<string, RegExp> = {
     maxPayload: /maxMessageBytes/,
-    perMessageDeflate: /permessage-deflate/,
+    perMessageDeflate: /use 'deflate'/,
     handleProtocols: /selectSubprotocol.*subprotocols/,
     verifyClient: /hooks.*origin/,
     options: /plugin options/,
@@ -102,6 +114,7 @@ t.test('defaults', async (t) => {
     origin: 'same-origin',
     handshakeTimeoutMs: 10_000,
     closeTimeoutMs: 5_000,
+    deflate: undefined,
     validateSend: false,
     ajv: undefined,
     errorHandler: undefined
@@ -148,6 +161,101 @@ t.test('a limit that was derived from another is derived again where that one di
   t.equal(resolveRouteOptions(app, outer, {}).maxUnsentBytes, 40 * MIB)
 })
 
+const DEFLATE = { thresholdBytes: KIB, level: 1, memLevel: 5, serverMaxWindowBits: 12, contextTakeover: false, maxConcurrentJobs: 4 }
+
+t.test('deflate: every wrong option of it throws at register and on a route, naming itself and what is allowed', async (t) => {
+  const { app } = bareApp(t)
+  await app.register(duplex)
+  t.strictSame(Object.keys(WRONG_OF_DEFLATE), Object.keys(DEFLATE), 'all of them')
+  for (const [name, [values, allowed]] of Object.entries(WRONG_OF_DEFLATE)) {
+    for (const value of values) {
+      const deflate = { [name]: value }
+      for (const error of [await registering({ deflate }), thrown(() => app.get('/', { websocket: true, websocketOptions: { deflate } } as never, () => {}))]) {
+        t.equal(error?.code, 'FST_WS_ERR_INVALID_OPTION', `${name}: ${JSON.stringify(value)}`)
+        t.ok(error instanceof TypeError)
+        t.match(error?.message, `'deflate.${name}'`)
+        t.match(error?.message, allowed)
+      }
+    }
+  }
+  for (const name of ['threshold', 'zlibDeflateOptions', 'clientMaxWindowBits', 'serverNoContextTakeover', 'Level', 'constructor', '__proto__', 'toString', '0']) {
+    const deflate = Object.defineProperty({}, name, { value: 1, enumerable: true, configurable: true, writable: true })
+    const message = new RegExp(`'deflate.${name}'.*${Object.keys(DEFLATE).join(', ')}`)
+    t.match(await registering({ deflate }), { code: 'FST_WS_ERR_INVALID_OPTION', message }, name)
+  }
+  t.match(await registering({ deflate: ['level'] }), { code: 'FST_WS_ERR_INVALID_OPTION', message: /'deflate.0'/ })
+})
+
+t.test('deflate: at the ends of what is allowed', async (t) => {
+  const least = { thresholdBytes: 0, level: 1, memLevel: 1, serverMaxWindowBits: 9, contextTakeover: false, maxConcurrentJobs: 1 }
+  const most = { thresholdBytes: Number.MAX_SAFE_INTEGER, level: 9, memLevel: 9, serverMaxWindowBits: 15, contextTakeover: true, maxConcurrentJobs: Number.MAX_SAFE_INTEGER }
+  for (const deflate of [least, most]) t.strictSame(resolvePluginOptions(Fastify(), undefined, { deflate }).deflate, deflate)
+})
+
+t.test('deflate: off, on, and an object that changes the defaults, or what an outer scope has set', async (t) => {
+  const app = Fastify() as unknown as FastifyInstance
+  type Deflate = DuplexOptions['deflate']
+  /** As given in one scope after the other, and last on the route. */
+  const nested = (...given: Deflate[]): unknown => {
+    const route = given.pop()
+    let scope: ReturnType<typeof resolvePluginOptions> | undefined
+    for (const deflate of given) scope = resolvePluginOptions(app, scope, deflate === undefined ? {} : { deflate })
+    return resolveRouteOptions(app, scope!, route === undefined ? {} : { deflate: route }).deflate
+  }
+  t.strictSame(nested(true, undefined), DEFLATE)
+  t.strictSame(nested({}, undefined), DEFLATE)
+  t.strictSame(nested({ level: 6 }, undefined), { ...DEFLATE, level: 6 })
+  t.strictSame(nested({ level: undefined } as never, undefined), DEFLATE)
+  t.equal(nested(false, undefined), undefined)
+
+  t.strictSame(nested(undefined, true), DEFLATE, 'a route switches it on')
+  t.strictSame(nested(undefined, { level: 6 }), { ...DEFLATE, level: 6 })
+  t.strictSame(nested(false, true), DEFLATE)
+  t.equal(nested(true, false), undefined, 'and off')
+  t.equal(nested({ level: 6 }, false), undefined)
+  t.strictSame(nested({ level: 6 }, true), { ...DEFLATE, level: 6 }, 'true changes nothing where it is on')
+  t.strictSame(nested({ level: 6 }, {}), { ...DEFLATE, level: 6 })
+  t.strictSame(nested({ level: 6 }, undefined), { ...DEFLATE, level: 6 })
+  t.strictSame(nested({ level: 6, memLevel: 9 }, { memLevel: 8, contextTakeover: true }), { ...DEFLATE, level: 6, memLevel: 8, contextTakeover: true })
+  t.strictSame(nested({ level: 6 }, { level: undefined, memLevel: 8 } as never), { ...DEFLATE, level: 6, memLevel: 8 })
+
+  t.strictSame(nested({ level: 6 }, { memLevel: 8 }, { thresholdBytes: 0 }), { ...DEFLATE, level: 6, memLevel: 8, thresholdBytes: 0 }, 'three deep')
+  t.strictSame(nested({ level: 6 }, undefined, { thresholdBytes: 0 }), { ...DEFLATE, level: 6, thresholdBytes: 0 })
+  t.strictSame(nested({ level: 6 }, false, true), DEFLATE, 'what is switched off is forgotten')
+  t.strictSame(nested({ level: 6 }, false, { memLevel: 8 }), { ...DEFLATE, memLevel: 8 })
+  t.ok(Object.isFrozen(nested({ level: 6 }, { memLevel: 8 })))
+  const own = { level: 6 }
+  nested(own, { level: 7 })
+  t.strictSame(own, { level: 6 }, 'what was given is not written into')
+})
+
+t.test('deflate: scopes and routes agree on what they were told', async (t) => {
+  const { app } = bareApp(t)
+  await app.register(duplex, { deflate: { serverMaxWindowBits: 15 } })
+  app.get('/scope', { websocket: true }, () => {})
+  app.get('/off', { websocket: true, websocketOptions: { deflate: false } }, () => {})
+  app.get('/smaller', { websocket: true, websocketOptions: { deflate: { serverMaxWindowBits: 10 } } }, () => {})
+  await app.register(async (child) => {
+    await child.register(duplex, { deflate: { contextTakeover: true } })
+    child.get('/child', { websocket: true }, () => {})
+    child.get('/child/smaller', { websocket: true, websocketOptions: { deflate: { serverMaxWindowBits: 10 } } }, () => {})
+    await child.register(async (grandchild) => {
+      await grandchild.register(duplex, { deflate: false })
+      grandchild.get('/grandchild', { websocket: true }, () => {})
+      grandchild.get('/grandchild/on', { websocket: true, websocketOptions: { deflate: true } }, () => {})
+    })
+  })
+  const agreed = async (path: string): Promise<string> => (await app.injectWebSocket(path, { deflate: true })).extensions
+  const noTakeover = 'permessage-deflate; server_no_context_takeover; client_no_context_takeover'
+  t.equal(await agreed('/scope'), noTakeover)
+  t.equal(await agreed('/off'), '')
+  t.equal(await agreed('/smaller'), `${noTakeover}; server_max_window_bits=10`)
+  t.equal(await agreed('/child'), 'permessage-deflate')
+  t.equal(await agreed('/child/smaller'), 'permessage-deflate; server_max_window_bits=10; client_max_window_bits=10')
+  t.equal(await agreed('/grandchild'), '')
+  t.equal(await agreed('/grandchild/on'), `${noTakeover}; server_max_window_bits=12`)
+})
+
 t.test('options of Fastify\'s register are let through', async (t) => {
   t.equal(await registering({ prefix: '/x', logLevel: 'warn', logSerializers: {} }), undefined)
   t.equal(await registering(undefined), undefined)
@@ -162,6 +270,7 @@ t.test('every right option is taken', async (t) => {
     origin: ['https://example.com', 'http://localhost:8080', 'http://[::1]:3000'],
     handshakeTimeoutMs: 1,
     closeTimeoutMs: 9_999,
+    deflate: { level: 9, contextTakeover: true },
     validateSend: true,
     schemaErrorFormatter: () => new Error('x'),
     onInvalidMessage () {},

@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer'
+import { randomBytes } from 'node:crypto'
 import { once, type EventEmitter } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
 import { createSecureServer, createServer as createH2cServer } from 'node:http2'
@@ -7,13 +8,14 @@ import { mock } from 'node:test'
 import type { Duplex } from 'node:stream'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import duplex, { defineWebSocketRoute, json, WebSocket } from '../../index.ts'
+import duplex, { defineWebSocketRoute, json, prepare, WebSocket } from '../../index.ts'
 import { acceptHandshake, readHandshake } from '../../lib/handshake/server-handshake.ts'
 import { openWebSocket, type OpenConnection } from '../../lib/socket/open.ts'
 import { Subprotocol } from '../../lib/subprotocol/subprotocol.ts'
 import { injectWebSocket, type AnyInjectOptions, type InjectApp, type InjectedClient } from '../../lib/testing/inject.ts'
 import { MemoryDuplex } from '../../lib/transport/memory.ts'
-import { frame } from '../helpers/frames.ts'
+import type { DuplexOptions } from '../../types/options.ts'
+import { frame, readFrames, type WireFrame } from '../helpers/frames.ts'
 
 // Without the plugin: a server that does with an upgrade what a test wants.
 
@@ -29,8 +31,8 @@ function appOf (server: EventEmitter, onUpgrade?: OnUpgrade): InjectApp {
   return { server, ready: () => Promise.resolve() }
 }
 
-function agree (request: IncomingMessage, subprotocol = ''): string {
-  const fields = Object.entries(acceptHandshake(readHandshake(request), { subprotocol }))
+function agree (request: IncomingMessage, subprotocol = '', more: Record<string, string> = {}): string {
+  const fields = Object.entries({ ...acceptHandshake(readHandshake(request), { subprotocol }), ...more })
   return `HTTP/1.1 101 Switching Protocols\r\n${fields.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`
 }
 
@@ -44,7 +46,7 @@ function accepting (handler: (open: OpenConnection, request: IncomingMessage, so
     socket.write(agree(request))
     const faults = { onFault () {}, onInvalidMessage () {}, onMessagesDiscarded () {}, onClosed () {} }
     const subprotocol = new Subprotocol({ name: '', what: 'a test', codec: undefined })
-    const open = openWebSocket(socket, { role: 'server', subprotocol, extensions: '', url: '', limits: LIMITS, faults })
+    const open = openWebSocket(socket, { role: 'server', subprotocol, extensions: '', deflate: undefined, url: '', limits: LIMITS, faults })
     handler(open, request, socket)
     process.nextTick(open.start, head)
   }
@@ -128,6 +130,8 @@ t.test('wrong options are TypeErrors that say what is right', async (t) => {
     [{ headers: [] }, /'headers'/],
     [{ signal: {} }, /'signal'/],
     [{ remoteAddress: 1 }, /'remoteAddress'/],
+    [{ deflate: 'yes' }, /'deflate' must be true or false/],
+    [{ deflate: {} }, /'deflate'/],
     [{ autoPong: 'no' }, /'autoPong'/],
     [{ toString: 1 }, /'toString'/]
   ]
@@ -232,13 +236,13 @@ t.test('a server without upgrades refuses with its plain answer', async (t) => {
 t.test('a server that never answers is given up in time, and nothing is left of the connection', async (t) => {
   let end: Duplex
   const app = appOf(createServer(), (_request, socket) => { end = socket })
-  await t.rejects(inject(app, { timeoutMs: 20 }), { code: 'FST_WS_ERR_INJECT_TIMEOUT', message: /20 ms \(readyState CONNECTING, 0 bytes received\)/ })
+  await t.rejects(inject(app, { timeoutMs: 200 }), { code: 'FST_WS_ERR_INJECT_TIMEOUT', message: /200 ms \(readyState CONNECTING, 0 bytes received\)/ })
   await closed(end!)
 })
 
 t.test('a server that does not finish its answer is given up in time', async (t) => {
   const app = appOf(createServer(), (_request, socket) => { socket.write('HTTP/1.1 500 Slow\r\nContent-Length: 5\r\n\r\nab') })
-  await t.rejects(inject(app, { timeoutMs: 20 }), { code: 'FST_WS_ERR_INJECT_TIMEOUT', message: /CONNECTING, 42 bytes received/ })
+  await t.rejects(inject(app, { timeoutMs: 200 }), { code: 'FST_WS_ERR_INJECT_TIMEOUT', message: /CONNECTING, 42 bytes received/ })
 })
 
 t.test('a server that drops the connection, or breaks the rules of the handshake, is an error with its cause', async (t) => {
@@ -406,10 +410,10 @@ t.test('fake timers touch neither the connection nor its patience', async (t) =>
 
 // With the plugin.
 
-async function appWith (t: Test, register: (app: FastifyInstance) => void | Promise<void>): Promise<FastifyInstance> {
+async function appWith (t: Test, register: (app: FastifyInstance) => void | Promise<void>, options: DuplexOptions = {}): Promise<FastifyInstance> {
   const app = Fastify()
   t.teardown(() => app.close())
-  await app.register(duplex)
+  await app.register(duplex, options)
   await register(app)
   return app
 }
@@ -479,4 +483,244 @@ t.test('plugin: it works under fake timers', async (t) => {
   t.equal(await client.next(), 'real')
   await app.close()
   t.equal((await client.closed).code, 1001)
+})
+
+// permessage-deflate
+
+const OFFER = 'permessage-deflate; client_max_window_bits'
+const NO_TAKEOVER = 'permessage-deflate; server_no_context_takeover; client_no_context_takeover'
+
+t.test('deflate: it is offered when told so', async (t) => {
+  const offers: unknown[] = []
+  const app = appOf(createServer(), accepting((_open, request) => { offers.push(request.headers['sec-websocket-extensions']) }))
+  for (const options of [{}, { deflate: false }, { deflate: undefined }, { deflate: true }]) {
+    const client = await inject(app, options as AnyInjectOptions)
+    t.equal(client.extensions, '', 'a server that does not answer it')
+  }
+  t.strictSame(offers, [undefined, undefined, undefined, OFFER])
+})
+
+t.test('deflate: an answer that the offer allows', async (t) => {
+  for (const extensions of [
+    'permessage-deflate', NO_TAKEOVER, 'permessage-deflate; server_max_window_bits=8', 'permessage-deflate;client_max_window_bits="10"',
+    'permessage-deflate; client_max_window_bits=9; server_max_window_bits=15'
+  ]) {
+    const client = await inject(appOf(createServer(), (request, socket) => { socket.write(agree(request, '', { 'Sec-WebSocket-Extensions': extensions })) }), { deflate: true })
+    t.equal(client.extensions, extensions)
+  }
+})
+
+t.test('deflate: an answer that breaks the rules of the offer is an error, and the connection is gone', async (t) => {
+  const answers: Array<[extensions: string, deflate?: boolean]> = [
+    ['permessage-deflate', false],
+    ['x-webkit-deflate-frame'],
+    ['permessage-deflate, permessage-deflate'],
+    ['permessage-deflate, x-own'],
+    ['permessage-deflate; x'],
+    ['Permessage-Deflate'],
+    ['permessage-deflate; server_no_context_takeover; server_no_context_takeover'],
+    ['permessage-deflate; server_no_context_takeover=1'],
+    ['permessage-deflate; client_no_context_takeover=true'],
+    ['permessage-deflate; server_max_window_bits'],
+    ['permessage-deflate; server_max_window_bits=7'],
+    ['permessage-deflate; server_max_window_bits=16'],
+    ['permessage-deflate; server_max_window_bits=010'],
+    ['permessage-deflate; client_max_window_bits'],
+    ['permessage-deflate; client_max_window_bits=8'],
+    ['permessage-deflate; client_max_window_bits=16'],
+    ['permessage-deflate;'],
+    ['']
+  ]
+  for (const [extensions, deflate = true] of answers) {
+    let server: Duplex
+    const app = appOf(createServer(), (request, socket) => {
+      server = socket
+      socket.write(agree(request, '', { 'Sec-WebSocket-Extensions': extensions }))
+    })
+    const error = await inject(app, { deflate }).then(() => undefined, (error: unknown) => error) as Error
+    t.match(error, { code: 'FST_WS_ERR_PROTOCOL', cause: { statusCode: 101 } }, `'${extensions}'`)
+    await closed(server!)
+    t.ok(server!.destroyed)
+  }
+})
+
+/** What comes to an end, as frames. Each chunk is copied before the end itself has it, and unmasks it where it lies. */
+function listenAt (end: Duplex): () => WireFrame[] {
+  const chunks: Buffer[] = []
+  end.prependListener('data', (chunk: Buffer) => { chunks.push(Buffer.from(chunk)) })
+  return () => readFrames(Buffer.concat(chunks.splice(0)))
+}
+
+/** Text in words, as it is compressed well. */
+const words = (length: number): string => 'the quick brown fox jumps over the lazy dog, '.repeat(Math.ceil(length / 45)).slice(0, length)
+
+interface Deflating {
+  readonly client: InjectedClient
+  readonly server: WebSocket<string, any, any>
+  readonly atClient: () => WireFrame[]
+  readonly atServer: () => WireFrame[]
+}
+
+async function deflating (t: Test, deflate: NonNullable<DuplexOptions['deflate']>, options: AnyInjectOptions = { deflate: true }): Promise<Deflating> {
+  let server: WebSocket<string, any, any>
+  let atServer: () => WireFrame[]
+  const app = await appWith(t, (app) => {
+    app.get('/', { websocket: true }, (socket, request) => {
+      server = socket
+      atServer = listenAt(request.raw.socket)
+    })
+  }, { deflate, maxMessageBytes: 2 ** 24 })
+  const client = await app.injectWebSocket('/', options as object)
+  return { client, server: server!, atClient: listenAt(client.transport), atServer: atServer! }
+}
+
+t.test('deflate: both sides agree on what the server wants', async (t) => {
+  const servers: Array<[deflate: NonNullable<DuplexOptions['deflate']>, agreed: string]> = [
+    [false, ''],
+    [true, `${NO_TAKEOVER}; server_max_window_bits=12`],
+    [{ serverMaxWindowBits: 15 }, NO_TAKEOVER],
+    [{ contextTakeover: true }, 'permessage-deflate; server_max_window_bits=12; client_max_window_bits=12'],
+    [{ contextTakeover: true, serverMaxWindowBits: 15 }, 'permessage-deflate'],
+    [{ contextTakeover: true, serverMaxWindowBits: 9 }, 'permessage-deflate; server_max_window_bits=9; client_max_window_bits=9']
+  ]
+  for (const [deflate, agreed] of servers) {
+    const { client, server } = await deflating(t, deflate)
+    t.equal(client.extensions, agreed)
+    t.equal(server.extensions, agreed)
+    const without = await deflating(t, deflate, {})
+    t.equal(without.client.extensions, '')
+    t.equal(without.server.extensions, '')
+  }
+})
+
+t.test('deflate: from the threshold on messages are compressed, in both directions', async (t) => {
+  for (const deflate of [true, { contextTakeover: true }, { serverMaxWindowBits: 9 }]) {
+    const { client, server, atClient, atServer } = await deflating(t, deflate)
+    for (const [from, to, arrived] of [[client, server, atServer], [server, client, atClient]] as const) {
+      for (const [length, compressed] of [[0, false], [1023, false], [1024, true], [100_000, true], [1023, false], [1024, true]] as const) {
+        for (const message of [words(length), Buffer.from(words(length))]) {
+          from.send(message)
+          t.same(await to.next(), message)
+          const [frame, another] = arrived()
+          t.equal(another, undefined)
+          t.equal(frame!.rsv, compressed ? 4 : 0, `${length}: RSV1`)
+          t.ok(compressed ? frame!.payload.length < length / 5 : frame!.payload.length === length, `${length}: ${frame!.payload.length} octets`)
+        }
+      }
+    }
+  }
+})
+
+t.test('deflate: the threshold is the server\'s own', async (t) => {
+  const { client, server, atClient } = await deflating(t, { thresholdBytes: 10 })
+  for (const [message, rsv] of [['aaaaaaaaa', 0], ['aaaaaaaaaa', 4]] as const) {
+    server.send(message)
+    t.equal(await client.next(), message)
+    t.equal(atClient()[0]!.rsv, rsv)
+  }
+})
+
+t.test('deflate: what does not get smaller, and what shall not be compressed, goes as it is', async (t) => {
+  const { client, server, atClient, atServer } = await deflating(t, { contextTakeover: true })
+  for (const [from, to, arrived] of [[client, server, atServer], [server, client, atClient]] as const) {
+    for (const size of [2000, 50_000]) {
+      const random = randomBytes(size)
+      from.send(random)
+      t.ok(random.equals(await to.next()))
+      t.match(arrived(), [{ rsv: 0, fin: true }])
+
+      from.send(words(size), { compress: false })
+      from.send(words(size), { compress: true })
+      from.send(words(size), { compress: false })
+      t.strictSame([await to.next(), await to.next(), await to.next()], Array(3).fill(words(size)), 'the window is not confused by it')
+      t.match(arrived(), [{ rsv: 0 }, { rsv: 4 }, { rsv: 0 }])
+    }
+    from.send(words(2000), { fin: false })
+    from.send(words(2000))
+    t.equal(await to.next(), words(2000).repeat(2), 'fragments')
+    t.match(arrived(), [{ rsv: 0, fin: false }, { rsv: 0, opcode: 0 }])
+    from.sendRaw(words(2000))
+    t.equal(await to.next(), words(2000), 'sendRaw')
+    t.match(arrived(), [{ rsv: 4 }])
+  }
+})
+
+t.test('deflate: { compress: false } on a typed route', async (t) => {
+  const Secret = json<{ secret: string }, { secret: string }>()
+  const app = await appWith(t, (app) => {
+    app.get('/', { websocket: true, messages: Secret }, (socket) => {
+      socket.on('message', (message: any) => {
+        (socket as any).send(message, { compress: false });
+        (socket as any).send(message)
+      })
+    })
+  }, { deflate: true })
+  const client = await app.injectWebSocket('/', { deflate: true })
+  const atClient = listenAt(client.transport)
+  const message = { secret: words(4000) }
+  client.send(message)
+  t.strictSame([await client.next(), await client.next()], [message, message])
+  t.match(atClient(), [{ rsv: 0 }, { rsv: 4 }])
+})
+
+t.test('deflate: a prepared message to clients of every kind', async (t) => {
+  const sockets: Array<WebSocket<string, any, any>> = []
+  const define = (app: FastifyInstance, url: string, deflate: NonNullable<DuplexOptions['deflate']>): void => {
+    app.get(url, { websocket: true, websocketOptions: { deflate }, messages: json() }, (socket) => { sockets.push(socket as never) })
+  }
+  const app = await appWith(t, (app) => {
+    define(app, '/default', true)
+    define(app, '/small', { serverMaxWindowBits: 9 })
+    define(app, '/takeover', { contextTakeover: true })
+    define(app, '/off', false)
+  })
+  const paths = ['/default', '/default', '/default', '/small', '/small', '/takeover', '/takeover', '/off', '/default']
+  const clients: InjectedClient[] = []
+  const arrived: Array<() => WireFrame[]> = []
+  for (const path of paths) {
+    const client = await app.injectWebSocket(path, { deflate: clients.length < paths.length - 1 })
+    clients.push(client)
+    arrived.push(listenAt(client.transport))
+  }
+  for (const length of [100, 10_000, 200_000]) {
+    const message = { text: words(length), numbers: Array.from({ length: 100 }, (_, i) => i * i) }
+    const prepared = prepare(message)
+    for (const socket of sockets) {
+      socket.send('before')
+      socket.send(prepared)
+      socket.send(prepared, { compress: false })
+      socket.send('after')
+    }
+    const octets: string[] = []
+    for (const [i, client] of clients.entries()) {
+      t.strictSame([await client.next(), await client.next(), await client.next(), await client.next()], ['before', message, message, 'after'], `${length} to ${paths[i]}`)
+      const frames = arrived[i]!()
+      const compressed = length > 100 && client.extensions !== ''
+      t.strictSame(frames.map(({ rsv }) => rsv), [0, compressed ? 4 : 0, 0, 0])
+      octets.push(frames[1]!.payload.toString('hex'))
+    }
+    t.equal(new Set(octets.slice(0, 3)).size, 1, 'the same octets to those with the same parameters')
+    t.equal(octets[3], octets[4])
+    t.equal(octets[7], octets[8], 'and to those without the extension')
+  }
+})
+
+t.test('deflate: an offer in the words of the test, as when headers of a browser are copied', async (t) => {
+  const offers: Array<[offer: string, agreed: string]> = [
+    ['permessage-deflate; server_max_window_bits=10', `${NO_TAKEOVER}; server_max_window_bits=10`],
+    ['permessage-deflate; server_max_window_bits=8, permessage-deflate', `${NO_TAKEOVER}; server_max_window_bits=12`],
+    ['permessage-deflate; wrong', ''],
+    ['x-own', '']
+  ]
+  for (const deflate of [true, false]) {
+    for (const [offer, agreed] of offers) {
+      const { client, server } = await deflating(t, true, { deflate, headers: { 'Sec-WebSocket-Extensions': offer } })
+      t.equal(client.extensions, agreed, offer)
+      t.equal(server.extensions, agreed)
+      client.send(words(5000))
+      t.equal(await server.next(), words(5000))
+      server.send(words(5000))
+      t.equal(await client.next(), words(5000))
+    }
+  }
 })
