@@ -6,6 +6,8 @@ import { Buffer, isUtf8 } from 'node:buffer'
 import { createHash, randomBytes } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { dataOf, slidingWindow } from './data.ts'
+import { AnswerFault, DeflateTester } from './deflate-tester.ts'
 
 export type Grade = 'OK' | 'NON-STRICT' | 'INFORMATIONAL' | 'FAILED' | 'UNCLEAN' | 'WRONG CODE' | 'FAILED BY CLIENT' | 'UNIMPLEMENTED'
 
@@ -16,6 +18,8 @@ export interface Verdict {
   readonly behaviorClose: Grade
   /** What was seen, or what was wrong with it. */
   readonly reason: string
+  /** Of the messages that came back, how many were compressed. */
+  readonly compressed: number
 }
 
 interface Payload {
@@ -28,7 +32,7 @@ interface Payload {
 }
 
 /** The name of what came, or how long the connection had stayed open. */
-type Expected = string | (Payload & { readonly event: string, readonly times?: number })
+type Expected = string | (Payload & { readonly event: string, readonly times?: number, readonly same?: boolean })
 
 export interface Step extends Payload {
   readonly op?: number
@@ -50,6 +54,8 @@ export interface Step extends Payload {
   readonly frameHeader?: { readonly op: number, readonly fin: boolean, readonly length: number }
   readonly payloadPartHex?: string
   readonly offer?: readonly string[]
+  readonly stopAndWait?: boolean
+  readonly compressedFragmentSize?: number | null
 }
 
 export interface Case {
@@ -71,7 +77,10 @@ export interface Case {
 
 interface Event {
   readonly event: string
-  readonly payload: Buffer
+  /** Let go once it was compared. */
+  payload: Buffer
+  /** Whether it is the message that was sent, where that is what is asked. */
+  same?: boolean
 }
 
 const OPENING_SECONDS = 5
@@ -88,6 +97,9 @@ const BINARY = 2
 const CLOSE = 8
 const PING = 9
 const PONG = 10
+const RSV1 = 0x40
+
+const NOTHING = Buffer.alloc(0)
 
 // Payloads and frames
 
@@ -106,8 +118,17 @@ function closePayload ({ close = 0, reason, reasonHex, reasonRepeat, reasonLengt
 
 /** `phase`: how many octets of the frame went before. */
 function masked (payload: Buffer, key: Buffer, phase = 0): Buffer {
-  const result = Buffer.allocUnsafe(payload.length)
-  for (let i = 0; i < payload.length; i++) result[i] = payload[i]! ^ key[(phase + i) & 3]!
+  const result = Buffer.from(payload)
+  // Octet by octet up to a multiple of four, and from there by words, as far as they go.
+  let i = 0
+  for (; i < result.length && ((phase + i) % 4 !== 0 || (result.byteOffset + i) % 4 !== 0) && i < 16; i++) result[i]! ^= key[(phase + i) % 4]!
+  if ((phase + i) % 4 === 0 && (result.byteOffset + i) % 4 === 0) {
+    const words = new Int32Array(result.buffer, result.byteOffset + i, (result.length - i) >> 2)
+    const word = new Int32Array(Uint8Array.from(key).buffer)[0]!
+    for (let w = 0; w < words.length; w++) words[w]! ^= word
+    i += 4 * words.length
+  }
+  for (; i < result.length; i++) result[i]! ^= key[(phase + i) % 4]!
   return result
 }
 
@@ -167,6 +188,10 @@ class Clock {
 
 class Tester {
   readonly events: Array<Event | string> = []
+  /** Its side of permessage-deflate, once it is agreed on. */
+  deflate: DeflateTester | undefined
+  /** Messages that came compressed. */
+  compressed = 0
   /** What the server did that no server may: it ends the case. */
   fault: string | undefined
   /** Its Close frame, once it is there. */
@@ -181,7 +206,9 @@ class Tester {
   #size = 0
   /** Less than this is not worth looking at. */
   #needed = 0
-  #message: { readonly op: number, readonly parts: Buffer[] } | undefined
+  #message: { readonly op: number, readonly isCompressed: boolean, readonly parts: Buffer[] } | undefined
+  /** What came is handed on in order, however long it takes to inflate. */
+  #inflated = Promise.resolve()
   #wake = (): void => {}
 
   constructor (port: number) {
@@ -202,7 +229,11 @@ class Tester {
   get isOver (): boolean { return this.fault !== undefined || this.serverClose !== undefined || this.hasServerEnded }
 
   clock (seconds: number): Clock { return new Clock(seconds, () => this.#wake()) }
-  destroy (): void { this.#socket.destroy() }
+
+  destroy (): void {
+    this.#socket.destroy()
+    this.deflate?.close()
+  }
 
   /** Whether it came true before the time was over. */
   async until (isTrue: () => boolean, clock: Clock): Promise<boolean> {
@@ -282,27 +313,44 @@ class Tester {
       if (bytes.length < start) break
       const length = field === 127 ? Number(bytes.readBigUInt64BE(2)) : field === 126 ? bytes.readUInt16BE(2) : field
       this.#needed = start + length
-      if (this.fault === undefined) this.fault = headerFault(bytes, length, this.#message !== undefined)
+      if (this.fault === undefined) this.fault = headerFault(bytes, length, this.#message !== undefined, this.deflate !== undefined)
       if (this.fault !== undefined || bytes.length < this.#needed) break
-      this.#onFrame(bytes[0]! & 0x0f, bytes[0]! >= 0x80, bytes.subarray(start, this.#needed))
+      this.#onFrame(bytes[0]! & 0x0f, bytes[0]! >= 0x80, (bytes[0]! & RSV1) !== 0, bytes.subarray(start, this.#needed))
       bytes = bytes.subarray(this.#needed)
     }
     this.#keep(this.fault === undefined ? bytes : Buffer.alloc(0))
   }
 
-  #onFrame (op: number, fin: boolean, payload: Buffer): void {
+  #onFrame (op: number, fin: boolean, rsv1: boolean, payload: Buffer): void {
     if (this.serverClose !== undefined) this.fault = `the server sent a frame of opcode ${op} after its Close frame`
     else if (op === CLOSE) this.#onClose(payload)
     else if (op === PING || op === PONG) this.events.push({ event: op === PING ? 'ping' : 'pong', payload })
     else {
-      this.#message ??= { op, parts: [] }
+      this.#message ??= { op, isCompressed: rsv1, parts: [] }
       this.#message.parts.push(payload)
       if (!fin) return
-      const whole = this.#message.parts.length === 1 ? payload : Buffer.concat(this.#message.parts)
-      if (this.#message.op === TEXT && !isUtf8(whole)) this.fault = 'the server sent text that is not UTF-8'
-      this.events.push({ event: this.#message.op === TEXT ? 'text' : 'binary', payload: whole })
+      const { parts, isCompressed } = this.#message
+      const whole = parts.length === 1 ? payload : Buffer.concat(parts)
+      const isText = this.#message.op === TEXT
       this.#message = undefined
+      if (this.deflate === undefined) return this.#onMessage(whole, isText)
+      this.#inflated = this.#inflated.then(() => this.#inflate(whole, isText, isCompressed))
     }
+  }
+
+  async #inflate (payload: Buffer, isText: boolean, isCompressed: boolean): Promise<void> {
+    try {
+      this.#onMessage(isCompressed ? await this.deflate!.inflate(payload) : payload, isText)
+      if (isCompressed) this.compressed++
+    } catch (error) {
+      this.fault ??= `the server sent what cannot be inflated: ${(error as Error).message}`
+    }
+    this.#wake()
+  }
+
+  #onMessage (payload: Buffer, isText: boolean): void {
+    if (isText && !isUtf8(payload)) this.fault = 'the server sent text that is not UTF-8'
+    this.events.push({ event: isText ? 'text' : 'binary', payload })
   }
 
   #onClose (payload: Buffer): void {
@@ -316,10 +364,12 @@ class Tester {
 }
 
 /** What RFC 6455 §5 does not allow in the header of a server's frame; undefined if it may be. */
-function headerFault (bytes: Buffer, length: number, isInMessage: boolean): string | undefined {
+function headerFault (bytes: Buffer, length: number, isInMessage: boolean, isDeflateAgreed: boolean): string | undefined {
   const [first, second] = bytes as unknown as [number, number]
   const op = first & 0x0f
-  if (first & 0x70) return `the server sent a frame with RSV bits set: 0x${first.toString(16)}`
+  // RFC 7692 §6.1: RSV1 is for the first frame of a message.
+  const reserved = isDeflateAgreed && (op === TEXT || op === BINARY) ? 0x30 : 0x70
+  if (first & reserved) return `the server sent a frame with RSV bits set: 0x${first.toString(16)}`
   if (second & 0x80) return 'the server sent a masked frame'
   if (![CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG].includes(op)) return `the server sent a frame of opcode ${op}`
   if ((second === 126 && length < 126) || (second === 127 && length < 65_536)) return 'the server sent a length that is not in its shortest form'
@@ -338,9 +388,9 @@ export async function runCase (port: number, testCase: Case): Promise<Verdict> {
     const offer = testCase.send.flatMap((step) => step.offer ?? [])
     const extensions = await tester.open(port, offer)
     if (offer.length > 0 && extensions === undefined && tester.fault === undefined) {
-      return { behavior: 'UNIMPLEMENTED', behaviorClose: 'UNIMPLEMENTED', reason: 'the server did not agree to permessage-deflate' }
+      return { behavior: 'UNIMPLEMENTED', behaviorClose: 'UNIMPLEMENTED', reason: 'the server did not agree to permessage-deflate', compressed: 0 }
     }
-    if (extensions !== undefined) tester.fault ??= `the server agreed to "${extensions}", which this runner does not speak`
+    if (extensions !== undefined) agree(tester, extensions, offer)
     clock.start()
     await sendSteps(tester, testCase, clock)
     await awaitAnswers(tester, testCase, clock)
@@ -348,6 +398,15 @@ export async function runCase (port: number, testCase: Case): Promise<Verdict> {
   } finally {
     clock.stop()
     tester.destroy()
+  }
+}
+
+function agree (tester: Tester, extensions: string, offer: readonly string[]): void {
+  try {
+    tester.deflate = new DeflateTester(extensions, offer)
+  } catch (error) {
+    if (!(error instanceof AnswerFault)) throw error
+    tester.fault ??= error.message
   }
 }
 
@@ -380,6 +439,8 @@ async function sendSteps (tester: Tester, testCase: Case, clock: Clock): Promise
       part.sent += payload.length
     } else if (op === undefined) {
       throw new Error(`a step that this runner does not know: ${JSON.stringify(step)}`)
+    } else if (step.offer !== undefined) {
+      await sendCompressed(tester, step, dataOf(testCase.does), clock)
     } else if (step.times !== undefined) {
       for (let i = 1; i <= step.times && !tester.isOver; i++) {
         await tester.write(stepFrames(step, op))
@@ -394,6 +455,26 @@ async function sendSteps (tester: Tester, testCase: Case, clock: Clock): Promise
     }
   }
   await flush()
+}
+
+/** One message after the other, each with the echo of the one before. */
+async function sendCompressed (tester: Tester, { op = TEXT, length = 0, times = 1, compressedFragmentSize }: Step, data: Buffer, clock: Clock): Promise<void> {
+  const next = slidingWindow(data, op === TEXT, length)
+  for (let i = 0; i < times && !tester.isOver; i++) {
+    const message = next()
+    const compressed = await tester.deflate!.compress(message)
+    const size = compressedFragmentSize ?? compressed.length
+    const frames: Buffer[] = []
+    for (let at = 0; at === 0 || at < compressed.length; at += size) {
+      frames.push(frame(at === 0 ? op : CONTINUATION, compressed.subarray(at, at + size), at + size >= compressed.length, at === 0 ? 4 : 0))
+    }
+    await tester.write(Buffer.concat(frames))
+    if (!await tester.until(() => tester.events.length > i || tester.isOver, clock)) return
+    const event = tester.events[i] as Event | undefined
+    if (event === undefined) return
+    event.same = event.payload.equals(message)
+    event.payload = NOTHING
+  }
 }
 
 /** Until it is the tester's turn to close, or the server has closed. */
@@ -431,6 +512,7 @@ function matches (events: ReadonlyArray<Event | string>, sequence: readonly Expe
   return wanted.every((expected, i) => {
     const event = events[i]!
     if (typeof expected === 'string' || typeof event === 'string') return expected === event
+    if (expected.same === true) return expected.event === event.event && event.same === true
     if (expected.event !== event.event || (expected.length ?? event.payload.length) !== event.payload.length) return false
     return expectedPayload(expected, testCase).equals(event.payload)
   })
@@ -438,13 +520,14 @@ function matches (events: ReadonlyArray<Event | string>, sequence: readonly Expe
 
 function grade (tester: Tester, testCase: Case, ended: 'by the server' | 'by the tester'): Verdict {
   const seen = `${describeEvents(tester.events)}; ${describeEnd(tester, ended)}`
-  if (tester.fault !== undefined) return { behavior: 'FAILED', behaviorClose: 'FAILED', reason: `${tester.fault}; before that: ${seen}` }
-  if (testCase.informational === true) return { behavior: 'INFORMATIONAL', behaviorClose: 'INFORMATIONAL', reason: seen }
+  const { compressed } = tester
+  if (tester.fault !== undefined) return { behavior: 'FAILED', behaviorClose: 'FAILED', reason: `${tester.fault}; before that: ${seen}`, compressed }
+  if (testCase.informational === true) return { behavior: 'INFORMATIONAL', behaviorClose: 'INFORMATIONAL', reason: seen, compressed }
   const [behaviorClose, why] = gradeClose(tester, testCase, ended)
   const isFailedByClose = (testCase.wrongCodeIsFailed === true && behaviorClose === 'WRONG CODE') ||
     (testCase.close.notClosedIsFailed === true && behaviorClose === 'FAILED')
   const behavior = isFailedByClose ? 'FAILED' : gradeEvents(tester, testCase)
-  return { behavior, behaviorClose, reason: why === '' ? seen : `${seen}; ${why}` }
+  return { behavior, behaviorClose, reason: why === '' ? seen : `${seen}; ${why}`, compressed }
 }
 
 function gradeEvents ({ events }: Tester, testCase: Case): Grade {
