@@ -12,7 +12,7 @@ import { createHandshake, verifyHandshake, type ClientHandshake } from '../hands
 import { parseExtensionList, parseTokenList } from '../handshake/header-grammar.ts'
 
 export interface ConnectOptions {
-  /** The request target, with its query: visible ASCII. */
+  /** The request target, with its query: visible ASCII, no fragment. */
   readonly path: string
   /** Host, and what else shall be sent. Fields of the handshake take the place of its own, right or wrong. */
   readonly headers?: Readonly<Record<string, string | readonly string[]>> | undefined
@@ -61,6 +61,7 @@ export async function connect (duplex: Duplex, options: ConnectOptions): Promise
 }
 
 function shakeHands (duplex: Duplex, options: ConnectOptions): Promise<Connected | Refused> {
+  if (!isRequestTarget(options.path)) throw new TypeError('The path must be visible ASCII without a fragment: what is not is to be percent-encoded')
   const handshake = createHandshake(options)
   const headers = { ...handshake.headers, ...inLowerCase(options.headers ?? {}) }
   const asked = asSent(handshake, headers)
@@ -86,6 +87,14 @@ async function refusal (asked: ClientHandshake, response: IncomingMessage, duple
   // A server that did not know it for an upgrade waits for further requests.
   duplex.end()
   return { accepted: false, statusCode: response.statusCode!, headers: response.headers, body }
+}
+
+/** RFC 6455 §3: what is not ASCII is encoded, and there is no fragment; a '#' in the path would begin one. */
+function isRequestTarget (path: string): boolean {
+  for (const character of path) {
+    if (character <= ' ' || character > '~' || character === '#') return false
+  }
+  return true
 }
 
 /** Header fields by lower-case names, so that those of a caller take the place of others. */

@@ -19,6 +19,9 @@ interface Waiting {
   next: Waiting | undefined
 }
 
+/** How much of what waited is compressed at once before the event loop gets its turn: what is left goes through a job. */
+const BURST_BYTES = 128 * 1024
+
 export class MessageSender {
   /** Called when something was written that had to wait. */
   onProgress: () => void = noop
@@ -36,6 +39,8 @@ export class MessageSender {
   #firstWaiting: Waiting | undefined
   #lastWaiting: Waiting | undefined
   #stopped = false
+  /** What may still be compressed at once in this turn; without limit when the application sends, which is its own turn. */
+  #burst = Infinity
 
   constructor (role: Role, output: OutputBuffer, deflate: DeflateCodec | undefined) {
     this.#role = role
@@ -130,7 +135,8 @@ export class MessageSender {
   #write (payload: Uint8Array, opcode: number, fin: boolean, compresses: boolean): void {
     if (!compresses) {
       this.#writer.writeFrame(opcode, fin, payload)
-    } else if (this.#deflate!.compressesNow(payload.length)) {
+    } else if (this.#burst > 0 && this.#deflate!.compressesNow(payload.length)) {
+      this.#burst -= payload.length
       this.#writeMessage(payload, opcode, this.#deflate!.compress(payload))
     } else {
       this.#compressing = true
@@ -174,6 +180,7 @@ export class MessageSender {
   #goOn (bytes: number, write: () => void): void {
     if (this.#stopped) return
     this.#compressing = false
+    this.#burst = BURST_BYTES
     this.pendingBytes -= bytes
     write()
     while (!this.#compressing && this.#firstWaiting !== undefined) {
@@ -183,6 +190,7 @@ export class MessageSender {
       this.pendingBytes -= bytes
       run()
     }
+    this.#burst = Infinity
     this.onProgress()
   }
 }

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { Connection, State, type ConnectionOptions, type Shutdown } from '../../lib/protocol/connection.ts'
 import type { Role } from '../../lib/protocol/constants.ts'
 import { ProtocolError } from '../../lib/protocol/errors.ts'
-import { encodeServerFrame } from '../../lib/protocol/frame-writer.ts'
+import { SharedMessage } from '../../lib/protocol/shared-message.ts'
 import { copyAt, cutAt, everyCut, type Subject } from '../helpers/every-cut.ts'
 import { describe, frame, framesTo, readFrames } from '../helpers/frames.ts'
 import { connect, Pair, Recorder, takeOutput } from '../helpers/pair.ts'
@@ -13,6 +13,10 @@ const now = performance.now()
 performance.now = () => now
 
 const ROLES: readonly Role[] = ['server', 'client']
+
+function shared (payload: string | Uint8Array, opcode: 1 | 2 = 2): SharedMessage {
+  return new SharedMessage(opcode, Buffer.from(payload))
+}
 
 /** A connection, what it tells, and what its peer would send and see. */
 function subject (role: Role, options: Partial<ConnectionOptions> = {}) {
@@ -63,7 +67,7 @@ const ACTIONS: Readonly<Record<string, (on: ConnectionUnderTest) => void>> = {
   'a fragment is sent': ({ connection }) => connection.sendText('hé', false),
   'binary is sent': ({ connection }) => connection.sendBytes(Buffer.from('abc'), 2),
   'octets are sent as text': ({ connection }) => connection.sendBytes(Buffer.from('abc'), 1),
-  'a whole frame is sent': ({ connection }) => connection.sendFrame(frame({ opcode: 2, payload: 'shared', masked: connection.role === 'client' }), 6),
+  'a shared message is sent': ({ connection }) => connection.sendShared(shared('shared')),
   'a ping is sent': ({ connection }) => connection.ping(Buffer.from('p')),
   'a pong is sent': ({ connection }) => connection.pong(Buffer.from('p')),
   'close is called': ({ connection }) => connection.close(1001, 'bye'),
@@ -105,7 +109,7 @@ const DROPPED = {
   'a fragment is sent': { dropped: 3 },
   'binary is sent': { dropped: 3 },
   'octets are sent as text': { dropped: 3 },
-  'a whole frame is sent': { dropped: 6 }
+  'a shared message is sent': { dropped: 6 }
 }
 
 interface Row {
@@ -125,7 +129,7 @@ const TABLE: Readonly<Record<string, Row>> = {
       'a fragment is sent': { out: ['text… "hé"'] },
       'binary is sent': { out: ['binary "abc"'] },
       'octets are sent as text': { out: ['text "abc"'] },
-      'a whole frame is sent': { out: ['binary "shared"'] },
+      'a shared message is sent': { out: ['binary "shared"'] },
       'a ping is sent': { out: ['ping "p"'] },
       'a pong is sent': { out: ['pong "p"'] },
       'close is called': { becomes: 'CloseSent', out: ['close 1001 "bye"'], tells: ['closing'] },
@@ -304,7 +308,7 @@ t.test('the state machine', async t => {
       const { connection } = subject(role)
       const sends = (): boolean[] => [
         connection.sendText('a'), connection.sendText('b', false), connection.sendBytes(Buffer.from('c'), 2),
-        connection.sendBytes(Buffer.from('d'), 1, false), connection.sendFrame(Buffer.from('e'), 1)
+        connection.sendBytes(Buffer.from('d'), 1, false), connection.sendShared(shared('e'))
       ]
       t.strictSame(sends(), [true, true, true, true, true])
       connection.close(1000, '')
@@ -1290,22 +1294,27 @@ t.test('sending', async t => {
     }
   })
 
-  t.test('whole frames: by a server between messages, never by a client, which masks', async t => {
-    const server = subject('server')
-    t.equal(server.connection.takesWholeFrames, true)
-    const shared = encodeServerFrame(1, Buffer.from('to all'))
-    t.equal(server.connection.sendFrame(shared, 6), true)
-    t.equal(server.connection.output.payloadBytes, 6)
-    const batch = server.connection.output.take()!
-    t.equal(batch.chunks[0], shared, 'it is not copied')
-    batch.release()
-    server.connection.sendText('a', false)
-    t.equal(server.connection.takesWholeFrames, false)
-    server.connection.sendText('b')
-    t.equal(server.connection.takesWholeFrames, true)
-    server.connection.sendBytes(Buffer.from('a'), 2, false)
-    t.equal(server.connection.takesWholeFrames, false)
-    t.equal(subject('client').connection.takesWholeFrames, false)
+  t.test('shared messages: one frame for all connections of a server, between messages; a client masks', async t => {
+    const message = shared('to all', 1)
+    for (let i = 0; i < 2; i++) {
+      const { connection } = subject('server')
+      t.equal(connection.sendShared(message), true)
+      t.equal(connection.output.payloadBytes, 6)
+      const batch = connection.output.take()!
+      t.equal(batch.chunks[0], message.frame, 'it is not copied')
+      batch.release()
+    }
+    for (const role of ROLES) {
+      const { connection } = subject(role)
+      connection.sendText('a', false)
+      connection.sendShared(message)
+      connection.sendShared(message)
+      const frames = readFrames(takeOutput(connection))
+      t.strictSame(frames.map(describe), ['text… "a"', 'continuation "to all"', 'text "to all"'], 'among fragments it is the last of them')
+      t.strictSame(frames.map(({ masked }) => masked), Array(3).fill(role === 'client'))
+      t.not(frames[1]!.key === frames[2]!.key, role === 'client', 'each with its own key')
+    }
+    t.equal(message.frame.toString('hex'), `8106${Buffer.from('to all').toString('hex')}`, 'it is as it was')
   })
 
   t.test('what waits is counted by its payload; control frames do not count', async t => {
@@ -1315,7 +1324,7 @@ t.test('sending', async t => {
       connection.sendText('€', false)
       connection.sendText('', true)
       connection.sendBytes(Buffer.alloc(20000), 2)
-      connection.sendFrame(Buffer.alloc(12), 10)
+      connection.sendShared(shared(Buffer.alloc(10)))
       t.equal(connection.output.payloadBytes, 2 + 3 + 20000 + 10)
       connection.ping(Buffer.alloc(100))
       connection.pong(Buffer.alloc(100))
@@ -1335,7 +1344,7 @@ t.test('sending', async t => {
       const send = (): void => {
         connection.sendText('€')
         connection.sendBytes(Buffer.alloc(10), 2)
-        connection.sendFrame(Buffer.alloc(200), 100)
+        connection.sendShared(shared(Buffer.alloc(100)))
         connection.ping(Buffer.alloc(50))
         connection.pong(Buffer.alloc(50))
       }
@@ -1358,7 +1367,7 @@ t.test('sending', async t => {
       const { connection } = subject(role)
       connection.sendText('one')
       connection.sendBytes(Buffer.from('two'), 2)
-      connection.sendFrame(Buffer.from('three'), 3)
+      connection.sendShared(shared('three'))
       connection.ping(Buffer.alloc(0))
       t.equal(connection.messagesSent, 3)
       connection.sendText('fo', false)
@@ -1368,7 +1377,7 @@ t.test('sending', async t => {
       connection.close(1000, '')
       connection.sendText('late')
       connection.sendBytes(Buffer.from('late'), 2)
-      connection.sendFrame(Buffer.from('late'), 4)
+      connection.sendShared(shared('late'))
       t.equal(connection.messagesSent, 4)
     }
   })
@@ -1378,7 +1387,7 @@ t.test('onWake', async t => {
   const CALLS: Array<[string, (on: ConnectionUnderTest) => void]> = [
     ['sendText', ({ connection }) => connection.sendText('a')],
     ['sendBytes', ({ connection }) => connection.sendBytes(Buffer.from('a'), 2)],
-    ['sendFrame', ({ connection }) => connection.sendFrame(Buffer.from('a'), 1)],
+    ['sendShared', ({ connection }) => connection.sendShared(shared('a'))],
     ['ping', ({ connection }) => connection.ping(Buffer.alloc(0))],
     ['pong', ({ connection }) => connection.pong(Buffer.alloc(0))],
     ['pause', ({ connection }) => connection.pause()],

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import fc from 'fast-check'
 import { ProtocolError } from '../../lib/protocol/errors.ts'
-import { MAX_EMPTY_FRAGMENTS, MessageAssembler, type TextAs } from '../../lib/protocol/message-assembler.ts'
+import { MAX_EMPTY_FRAGMENTS, MessageAssembler, type MessageSink, type TextAs } from '../../lib/protocol/message-assembler.ts'
 import { copyAt } from '../helpers/every-cut.ts'
 
 const CONTINUATION = 0
@@ -14,18 +14,25 @@ interface Message { data: string | Buffer, isBinary: boolean }
 /** An assembler, what it has delivered, and the ways to feed it. */
 function assembler (maxMessageBytes = 1024 * 1024, textAs: TextAs = 'string') {
   const messages: Message[] = []
-  const target = new MessageAssembler({ onMessage (data, isBinary) { messages.push({ data, isBinary }) } }, maxMessageBytes, textAs)
+  /** What came compressed, as it came. */
+  const compressed: Message[] = []
+  const target = new MessageAssembler({
+    onMessage (data, isBinary) { messages.push({ data, isBinary }) },
+    onCompressedMessage (data, isBinary) { compressed.push({ data: Buffer.from(data), isBinary }) }
+  }, maxMessageBytes, textAs)
   return {
+    target,
     messages,
+    compressed,
     /** A whole frame; other octets lie around it, and it is written over afterwards. */
-    frame (opcode: number, fin: boolean, payload: string | Uint8Array): void {
+    frame (opcode: number, fin: boolean, payload: string | Uint8Array, rsv1 = false): void {
       const bytes = Buffer.from(payload)
       const chunk = Buffer.concat([Buffer.from([0xff]), bytes, Buffer.from([0xff])])
-      target.onFrame(opcode, fin, chunk, 1, 1 + bytes.length)
+      target.onFrame(opcode, fin, rsv1, chunk, 1, 1 + bytes.length)
       if (bytes.length < VIEW_FROM) chunk.fill(0xee)
     },
-    start (opcode: number, fin: boolean, length: number): void {
-      target.onFrameStart(opcode, fin, length)
+    start (opcode: number, fin: boolean, length: number, rsv1 = false): void {
+      target.onFrameStart(opcode, fin, rsv1, length)
     },
     part (payload: string | Uint8Array, last: boolean): void {
       const bytes = Buffer.from(payload)
@@ -34,6 +41,10 @@ function assembler (maxMessageBytes = 1024 * 1024, textAs: TextAs = 'string') {
       chunk.fill(0xee)
     }
   }
+}
+
+function sink (onMessage: (data: string | Buffer, isBinary: boolean) => void = () => {}): MessageSink {
+  return { onMessage, onCompressedMessage () {} }
 }
 
 function fails (t: Test, action: () => void, closeCode: number, message: string, name?: string): void {
@@ -106,9 +117,9 @@ t.test('a message in one frame', async t => {
     for (const [opcode, textAs] of [[BINARY, 'string'], [BINARY, 'buffer'], [TEXT, 'buffer']] as Array<[number, TextAs]>) {
       for (const length of [0, 1, 100, VIEW_FROM - 1, VIEW_FROM, VIEW_FROM + 1, 60000]) {
         const messages: Buffer[] = []
-        const target = new MessageAssembler({ onMessage (data) { messages.push(data as Buffer) } }, 1024 * 1024, textAs)
+        const target = new MessageAssembler(sink((data) => messages.push(data as Buffer)), 1024 * 1024, textAs)
         const chunk = copyAt(Buffer.alloc(length + 2, 'a'), 3)
-        target.onFrame(opcode, true, chunk, 1, length + 1)
+        target.onFrame(opcode, true, false, chunk, 1, length + 1)
         const isView = length >= VIEW_FROM
         const [data] = messages as [Buffer]
         t.equal(data.buffer === chunk.buffer, isView, `${length} octets`)
@@ -351,14 +362,88 @@ t.test('text fails with the octet that is wrong', async t => {
   })
 })
 
+t.test('a compressed message', async t => {
+  const NOISE = Buffer.from('ff00c3ff', 'hex')
+
+  t.test('goes on as it came, in one frame, in fragments and in parts, and its octets are not taken for text', async t => {
+    for (const textAs of ['string', 'buffer'] as const) {
+      for (const opcode of [TEXT, BINARY]) {
+        const isBinary = opcode === BINARY
+        const on = assembler(100, textAs)
+        on.frame(opcode, true, NOISE, true)
+        on.frame(opcode, false, NOISE.subarray(0, 1), true)
+        on.frame(CONTINUATION, false, '')
+        on.frame(CONTINUATION, true, NOISE.subarray(1))
+        on.start(opcode, true, 4, true)
+        on.part(NOISE.subarray(0, 3), false)
+        on.part(NOISE.subarray(3), true)
+        on.frame(opcode, true, '', true)
+        on.frame(opcode, false, '', true)
+        on.frame(CONTINUATION, true, '')
+        t.strictSame(on.compressed, [NOISE, NOISE, NOISE, Buffer.alloc(0), Buffer.alloc(0)].map((data) => ({ data, isBinary })))
+        t.strictSame(on.messages, [])
+      }
+    }
+  })
+
+  t.test('and those that are not take turns', async t => {
+    const on = assembler()
+    on.frame(TEXT, true, NOISE, true)
+    on.frame(TEXT, true, 'a')
+    on.frame(TEXT, false, NOISE, true)
+    on.frame(CONTINUATION, true, '')
+    on.frame(TEXT, false, 'b')
+    fails(t, () => on.frame(CONTINUATION, true, NOISE), 1007, NOT_UTF8)
+    t.equal(on.compressed.length, 2)
+    t.strictSame(on.messages, [{ data: 'a', isBinary: false }])
+  })
+
+  t.test('comes back inflated: text is checked, and is what it shall be', async t => {
+    for (const [textAs, data] of [['string', 'é'], ['buffer', Buffer.from('é')]] as const) {
+      const on = assembler(100, textAs)
+      on.target.onInflated(Buffer.from('é'), false)
+      on.target.onInflated(NOISE, true)
+      t.strictSame(on.messages, [{ data, isBinary: false }, { data: NOISE, isBinary: true }])
+      fails(t, () => on.target.onInflated(NOISE, false), 1007, NOT_UTF8)
+      fails(t, () => on.target.onInflated(Buffer.from([0xc3]), false), 1007, NOT_UTF8, 'cut off')
+      t.equal(on.messages.length, 2)
+    }
+  })
+
+  t.test('may be as long as what cannot be compressed becomes', async t => {
+    for (const [most, limit] of [[0, 64], [1, 66], [8, 73], [9, 75], [80, 154], [1000, 1189]] as const) {
+      for (const opcode of [TEXT, BINARY]) {
+        const on = assembler(most)
+        on.frame(opcode, true, Buffer.alloc(limit), true)
+        on.start(opcode, false, limit - 1, true)
+        on.part(Buffer.alloc(limit - 1), true)
+        on.frame(CONTINUATION, true, 'x')
+        t.equal(on.compressed.length, 2, `${most}`)
+        fails(t, () => on.start(opcode, true, limit + 1, true), 1009, ABOVE)
+        const fragments = assembler(most)
+        fragments.frame(opcode, false, Buffer.alloc(limit), true)
+        fails(t, () => fragments.frame(CONTINUATION, true, 'x'), 1009, ABOVE)
+        fails(t, () => assembler(most).start(opcode, true, most + 1), 1009, ABOVE, 'and no other')
+      }
+    }
+  })
+
+  t.test('has the limit of its first frame, and the next has its own', async t => {
+    const on = assembler(8)
+    on.frame(BINARY, false, Buffer.alloc(20), true)
+    on.frame(CONTINUATION, true, Buffer.alloc(53))
+    fails(t, () => on.frame(BINARY, false, Buffer.alloc(9)), 1009, ABOVE)
+  })
+})
+
 t.test('memory', async t => {
   t.test('follows what has arrived, not what was announced', async t => {
     const sizes = spyOnAllocation(t)
     for (const fin of [true, false]) {
-      const target = new MessageAssembler({ onMessage () {} }, 2 ** 32, 'string')
+      const target = new MessageAssembler(sink(), 2 ** 32, 'string')
       const chunk = Buffer.from('x'.repeat(100))
       sizes.length = 0
-      target.onFrameStart(BINARY, fin, 2 ** 32 - 1)
+      target.onFrameStart(BINARY, fin, false, 2 ** 32 - 1)
       t.strictSame(sizes, [])
       target.onFramePart(chunk, 0, 10, false)
       t.strictSame(sizes, [128], 'a little')
@@ -374,35 +459,35 @@ t.test('memory', async t => {
 
   t.test('of a frame that ends the message is no more than the message needs', async t => {
     const sizes = spyOnAllocation(t)
-    const target = new MessageAssembler({ onMessage () {} }, 2 ** 20, 'string')
+    const target = new MessageAssembler(sink(), 2 ** 20, 'string')
     const chunk = Buffer.from('x'.repeat(5000))
     sizes.length = 0
-    target.onFrameStart(BINARY, true, 50)
+    target.onFrameStart(BINARY, true, false, 50)
     target.onFramePart(chunk, 0, 1, false)
     target.onFramePart(chunk, 0, 49, true)
     t.strictSame(sizes, [50])
     sizes.length = 0
-    target.onFrameStart(BINARY, true, 5000)
+    target.onFrameStart(BINARY, true, false, 5000)
     target.onFramePart(chunk, 0, 3000, false)
     target.onFramePart(chunk, 0, 2000, true)
     t.strictSame(sizes, [5000])
     sizes.length = 0
-    target.onFrame(BINARY, false, chunk, 0, 10)
-    target.onFrame(CONTINUATION, true, chunk, 0, 5000)
+    target.onFrame(BINARY, false, false, chunk, 0, 10)
+    target.onFrame(CONTINUATION, true, false, chunk, 0, 5000)
     t.strictSame(sizes, [128, 5010], 'with the fragments before it')
   })
 
   t.test('never above the limit', async t => {
     const sizes = spyOnAllocation(t)
-    const target = new MessageAssembler({ onMessage () {} }, 1000, 'string')
+    const target = new MessageAssembler(sink(), 1000, 'string')
     const chunk = Buffer.from('x'.repeat(1000))
     sizes.length = 0
-    target.onFrame(BINARY, false, chunk, 0, 600)
-    target.onFrame(CONTINUATION, false, chunk, 0, 400)
+    target.onFrame(BINARY, false, false, chunk, 0, 600)
+    target.onFrame(CONTINUATION, false, false, chunk, 0, 400)
     t.strictSame(sizes, [1000])
-    const tiny = new MessageAssembler({ onMessage () {} }, 10, 'string')
+    const tiny = new MessageAssembler(sink(), 10, 'string')
     sizes.length = 0
-    tiny.onFrame(BINARY, false, chunk, 0, 1)
+    tiny.onFrame(BINARY, false, false, chunk, 0, 1)
     t.strictSame(sizes, [10])
   })
 
@@ -410,10 +495,10 @@ t.test('memory', async t => {
     const sizes = spyOnAllocation(t)
     for (const opcode of [TEXT, BINARY]) {
       const messages: Array<string | Buffer> = []
-      const target = new MessageAssembler({ onMessage (data) { messages.push(data) } }, 2 ** 20, 'string')
+      const target = new MessageAssembler(sink((data) => messages.push(data)), 2 ** 20, 'string')
       const chunk = Buffer.from('x')
       sizes.length = 0
-      for (let i = 0; i < 65537; i++) target.onFrame(i === 0 ? opcode : CONTINUATION, i === 65536, chunk, 0, 1)
+      for (let i = 0; i < 65537; i++) target.onFrame(i === 0 ? opcode : CONTINUATION, i === 65536, false, chunk, 0, 1)
       t.equal(messages.length, 1)
       t.equal(messages[0]!.length, 65537)
       t.ok(sizes.length <= 11, `${sizes.length} buffers`)
@@ -430,9 +515,9 @@ t.test('memory', async t => {
       seen += range.length
       return range
     }
-    const target = new MessageAssembler({ onMessage () {} }, 2 ** 20, 'string')
+    const target = new MessageAssembler(sink(), 2 ** 20, 'string')
     const chunk = Buffer.from('x')
-    for (let i = 0; i < 10_000; i++) target.onFrame(i === 0 ? TEXT : CONTINUATION, i === 9_999, chunk, 0, 1)
+    for (let i = 0; i < 10_000; i++) target.onFrame(i === 0 ? TEXT : CONTINUATION, i === 9_999, false, chunk, 0, 1)
     t.ok(seen <= 40_000, `${seen} octets`)
   })
 
