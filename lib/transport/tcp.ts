@@ -21,3 +21,13 @@ export function prepareSocket (duplex: Duplex): void {
 export function writesAtOnce (duplex: Duplex): boolean {
   return duplex instanceof Socket && !('encrypted' in duplex)
 }
+
+/**
+ * Calls `onStall` once when no octet has moved for so long, in either direction, not even one of a write that is under
+ * way; 0 milliseconds stop it. Returns whether that can be seen of this stream.
+ */
+export function watchForStall (duplex: Duplex, milliseconds: number, onStall: () => void): boolean {
+  if (!(duplex instanceof Socket)) return false
+  if ((duplex.timeout ?? 0) !== milliseconds) duplex.setTimeout(milliseconds, onStall)
+  return true
+}

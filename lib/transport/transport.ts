@@ -12,7 +12,7 @@ import { State, type Connection } from '../protocol/connection.ts'
 import { CloseCode } from '../protocol/constants.ts'
 import type { OutputBatch } from '../protocol/output-buffer.ts'
 import { setImmediate } from './real-timers.ts'
-import { writesAtOnce } from './tcp.ts'
+import { watchForStall, writesAtOnce } from './tcp.ts'
 
 export interface TransportOptions {
   /** From the end of Open to the destruction of the socket, whatever the peer does. */
@@ -76,6 +76,11 @@ export class Transport {
     if (head.length > 0) this.#receive(head)
     // A stream that was paused before it had a data listener stays so.
     if (this.#reading) duplex.resume()
+  }
+
+  /** As `watchForStall` of the stream. */
+  onStall (milliseconds: number, callback: () => void): boolean {
+    return watchForStall(this.#duplex, milliseconds, callback)
   }
 
   /** Drops everything at once; the peer sees a lost connection. */
