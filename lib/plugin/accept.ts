@@ -9,7 +9,8 @@ import { acceptHandshake, checkPlainUpgrade, readHandshake } from '../handshake/
 import { HandshakeError } from '../protocol/errors.ts'
 import { limited } from '../socket/channels.ts'
 import { openWebSocket } from '../socket/open.ts'
-import { EXPIRED } from '../socket/watch.ts'
+import { EXPIRED, timeOf } from '../socket/watch.ts'
+import { ignoreRejection, isThenable } from '../subprotocol/validator.ts'
 import { MemoryDuplex } from '../transport/memory.ts'
 import { prepareSocket } from '../transport/tcp.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -115,6 +116,8 @@ export function acceptUpgrade (instance: FastifyInstance, endpoint: Endpoint, re
       })
       if (expiresAt !== undefined) open.watch.closeAt(expiresAt, EXPIRED.code, EXPIRED.reason)
       if (endpoint.options.maxLifetimeMs !== undefined) open.watch.endAt(Date.now() + endpoint.options.maxLifetimeMs)
+      // Hooks may take their time, and the peer may leave meanwhile.
+      open.watch.start()
       // When the handler has attached its listeners, what comes can be read.
       session.begin(open, instance, request, () => process.nextTick(open.start, head))
     },
@@ -127,8 +130,9 @@ export function acceptUpgrade (instance: FastifyInstance, endpoint: Endpoint, re
 function expiryOf ({ options }: Endpoint, request: FastifyRequest): number | undefined {
   const when: unknown = options.expiresAt?.(request)
   if (when === undefined) return undefined
-  const at = when instanceof Date ? when.getTime() : when
-  if (typeof at !== 'number' || Number.isNaN(at)) throw new FST_WS_ERR_INVALID_OPTION('expiresAt', 'a function that returns a Date, a number of milliseconds since 1970, or undefined')
+  const at = timeOf(when)
+  if (isThenable(when)) ignoreRejection(when)
+  if (at === undefined) throw new FST_WS_ERR_INVALID_OPTION('expiresAt', 'a function that returns a Date, a number of milliseconds since 1970, or undefined')
   return at
 }
 

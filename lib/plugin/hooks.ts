@@ -19,10 +19,15 @@ export function addWebSocketHook (this: FastifyInstance, name: keyof WebSocketHo
   if (name !== 'onOpen' && name !== 'onClose') throw new FST_WS_ERR_INVALID_OPTION('name', "'onOpen' or 'onClose'")
   if (typeof hook !== 'function') throw new FST_WS_ERR_INVALID_OPTION(name, 'a function')
   const scope: Scope = this
-  // A scope has what the one above had when it first added its own.
-  if (!Object.hasOwn(scope, kHooks)) scope[kHooks] = { onOpen: [...scope[kHooks]?.onOpen ?? []], onClose: [...scope[kHooks]?.onClose ?? []] }
+  if (!Object.hasOwn(scope, kHooks)) inheritHooks(scope)
   scope[kHooks]![name].push(hook as never)
   return this
+}
+
+/** An `onRegister` hook: a scope has what the one above had when it was made. */
+export function inheritHooks (scope: Scope): void {
+  const { onOpen, onClose } = hooksOf(scope)
+  scope[kHooks] = { onOpen: [...onOpen], onClose: [...onClose] }
 }
 
 /** The hooks of a scope, when it is loaded. */

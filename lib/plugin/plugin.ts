@@ -9,7 +9,7 @@ import type { DuplexOptions } from '../../types/options.ts'
 import { routeIdentity } from '../subprotocol/contract.ts'
 import type { SchemaCompiler } from '../subprotocol/validator.ts'
 import { checkUpgrade } from './accept.ts'
-import { addWebSocketHook, hooksOf } from './hooks.ts'
+import { addWebSocketHook, hooksOf, inheritHooks } from './hooks.ts'
 import { resolvePluginOptions, type ResolvedOptions } from './options.ts'
 import { Registry } from './registry.ts'
 import { adoptRoute, findRoute, schemaCompilerOf, type FoundRoute } from './route.ts'
@@ -67,6 +67,7 @@ export async function plugin (instance: FastifyInstance, given: DuplexOptions): 
   if (outer !== undefined) return
   instance.decorate('websockets', { getter: () => state.registry } as never)
   instance.decorate('addWebSocketHook', addWebSocketHook as never)
+  instance.addHook('onRegister', inheritHooks)
   instance.addHook('onRequest', checkUpgrade)
 }
 

@@ -43,15 +43,22 @@ export class Watch implements Ticking {
   readonly #periodMs: number
   readonly #onDead: () => void
 
+  /** Whether we read at the last tick. */
+  #wasReading = false
   #bytesSeen = 0
-  #bytesWritten = 0
+  #bytesTaken = 0
   /** Since the peer was heard last, or pinged, while we read. */
   #silentMs = 0
   /** Since the application, or a full queue, has stopped reading. */
   #pausedMs = 0
   #messagesSeen = 0
+  #wasUnfinished = false
   #unfinishedMs = 0
-  /** The heartbeat's ping that was not answered yet. */
+  /** Whether the peer has got a ping for its silence. */
+  #pinged = false
+  /** Whether that is still ours to send, behind other octets. */
+  #pingWaits = false
+  /** The last ping that was not answered yet. */
   #ping: Buffer | undefined
   #pingedAt = 0
   #pings = 0
@@ -68,20 +75,21 @@ export class Watch implements Ticking {
     this.#onDead = onDead
   }
 
+  /** Begins to tick, if there is something to watch. */
   start (): void {
+    if (this.#connection.state !== State.Open) return
     const { heartbeat, messageTimeoutMs } = this.#limits
     if (heartbeat !== false || messageTimeoutMs > 0 || this.#endOfLife !== Infinity || this.#deadline !== undefined) this.#ticker.add(this.#periodMs, this)
   }
 
   stop (): void {
     this.#ticker.delete(this.#periodMs, this)
-    this.#transport.onStall(0, this.#onDead)
   }
 
   /** Closes at this time (milliseconds since 1970), within a tick; `undefined` cancels. */
   closeAt (at: number | undefined, code: number, reason: string): void {
     this.#deadline = at === undefined ? undefined : { at, code, reason }
-    if (this.#connection.state === State.Open) this.start()
+    this.start()
   }
 
   /** No deadline reaches further. */
@@ -100,8 +108,12 @@ export class Watch implements Ticking {
     const connection = this.#connection
     if (connection.state !== State.Open) return this.stop()
     this.#checkDeadlines()
-    if (connection.reading) this.#checkMessage()
-    this.#checkLife()
+    const { reading } = this.#transport
+    // What came during a pause may not be read yet at the first tick after it.
+    const counts = reading && this.#wasReading
+    this.#wasReading = reading
+    if (counts) this.#checkMessage()
+    this.#checkLife(reading, counts)
   }
 
   #checkDeadlines (): void {
@@ -112,8 +124,10 @@ export class Watch implements Ticking {
 
   #checkMessage (): void {
     const { unfinished, messagesReceived } = this.#connection
-    if (!unfinished || messagesReceived !== this.#messagesSeen) this.#unfinishedMs = 0
-    else this.#unfinishedMs += this.#periodMs
+    // At the tick that sees it first it may just have begun.
+    const goesOn = unfinished && this.#wasUnfinished && messagesReceived === this.#messagesSeen
+    this.#unfinishedMs = goesOn ? this.#unfinishedMs + this.#periodMs : 0
+    this.#wasUnfinished = unfinished
     this.#messagesSeen = messagesReceived
     const { messageTimeoutMs } = this.#limits
     if (messageTimeoutMs > 0 && this.#unfinishedMs >= messageTimeoutMs) {
@@ -121,18 +135,17 @@ export class Watch implements Ticking {
     }
   }
 
-  #checkLife (): void {
+  #checkLife (reading: boolean, counts: boolean): void {
     const { heartbeat } = this.#limits
     const connection = this.#connection
     if (heartbeat === false || connection.state !== State.Open) return
     if (connection.bytesReceived !== this.#bytesSeen) {
       this.#bytesSeen = connection.bytesReceived
       this.#silentMs = this.#pausedMs = 0
-      this.#ping = undefined
-      this.#transport.onStall(0, this.#onDead)
-    } else if (!connection.reading) {
+      this.#pinged = false
+    } else if (!reading) {
       this.#pingWhilePaused(heartbeat)
-    } else {
+    } else if (counts) {
       this.#countSilence(heartbeat)
     }
   }
@@ -147,30 +160,42 @@ export class Watch implements Ticking {
 
   #countSilence ({ intervalMs, timeoutMs }: Heartbeat): void {
     this.#silentMs += this.#periodMs
-    if (this.#ping === undefined) {
-      if (this.#silentMs < intervalMs) return
+    const { takenBytes } = this.#transport
+    if (!this.#pinged) {
+      if (this.#silentMs >= intervalMs) this.#sendPing()
+    } else if (this.#pingWaits && takenBytes !== this.#bytesTaken) {
+      // While our ping waits behind other octets, a peer that takes them is alive.
       this.#silentMs = 0
-      this.#ping = Buffer.from(String(++this.#pings))
-      this.#pingedAt = performance.now()
-      this.#connection.ping(this.#ping)
-      return
+    } else if (this.#silentMs >= timeoutMs) {
+      this.#onDead()
     }
-    if (this.#takesWhatWaits(timeoutMs)) this.#silentMs = 0
-    if (this.#silentMs >= timeoutMs) this.#onDead()
+    this.#bytesTaken = takenBytes
   }
 
-  /** While our ping waits behind other octets, a peer that takes them is alive. */
-  #takesWhatWaits (timeoutMs: number): boolean {
-    const transport = this.#transport
-    if (transport.unsentBytes === 0) return false
-    const written = this.#connection.output.totalBytes - transport.unsentBytes
-    const moved = written !== this.#bytesWritten
-    this.#bytesWritten = written
-    return transport.onStall(timeoutMs, this.#onDead) || moved
+  #sendPing (): void {
+    const ping = this.#ping = Buffer.from(String(++this.#pings))
+    this.#silentMs = 0
+    this.#pinged = this.#pingWaits = true
+    this.#pingedAt = performance.now()
+    this.#connection.ping(ping)
+    this.#connection.addCallback(() => {
+      if (this.#ping === ping) this.#pingLeft()
+    })
+  }
+
+  #pingLeft (): void {
+    this.#silentMs = 0
+    this.#pingWaits = false
   }
 }
 
 const NOTHING = Buffer.alloc(0)
+
+/** A Date, or milliseconds since 1970, as the latter; undefined for what is no time. */
+export function timeOf (when: unknown): number | undefined {
+  const at = when instanceof Date ? when.getTime() : when
+  return typeof at === 'number' && !Number.isNaN(at) ? at : undefined
+}
 
 /** What ends a session by default. */
 export const EXPIRED = { code: 3000, reason: 'expired' } as const

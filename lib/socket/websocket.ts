@@ -17,7 +17,7 @@ import { EventTargetEmitter } from './event-target.ts'
 import type { BinaryType, CloseInfo, Receiver, ReceiverLimits } from './receiver.ts'
 import { messageStream } from './stream.ts'
 import { MessageIterator, nextMessage } from './takers.ts'
-import { EXPIRED, type Watch } from './watch.ts'
+import { EXPIRED, timeOf, type Watch } from './watch.ts'
 
 /** How a message is sent; `binary` and `fin` are for raw routes. */
 export interface SendOptions {
@@ -283,8 +283,8 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
    * Throws as `close`, and a RangeError for what is no time.
    */
   closeAt (when: Date | number | null, code: number = EXPIRED.code, reason: string = EXPIRED.reason): void {
-    const at = when === null ? undefined : Number(when)
-    if (Number.isNaN(at)) throw new RangeError('closeAt takes a Date, a number of milliseconds since 1970, or null')
+    const at = when === null ? undefined : timeOf(when)
+    if (at === undefined && when !== null) throw new RangeError('closeAt takes a Date, a number of milliseconds since 1970, or null')
     this.#watch.closeAt(at, code, this.#checkedReason(code, reason))
   }
 

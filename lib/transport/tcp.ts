@@ -23,11 +23,9 @@ export function writesAtOnce (duplex: Duplex): boolean {
 }
 
 /**
- * Calls `onStall` once when no octet has moved for so long, in either direction, not even one of a write that is under
- * way; 0 milliseconds stop it. Returns whether that can be seen of this stream.
+ * Octets of the writes under way that the kernel has not taken yet; undefined where that cannot be seen. A stream tells of a
+ * write only when it is done, which for a megabyte and a slow peer may take a minute.
  */
-export function watchForStall (duplex: Duplex, milliseconds: number, onStall: () => void): boolean {
-  if (!(duplex instanceof Socket)) return false
-  if ((duplex.timeout ?? 0) !== milliseconds) duplex.setTimeout(milliseconds, onStall)
-  return true
+export function queuedBytes (duplex: Duplex): number | undefined {
+  return (duplex as { _handle?: { writeQueueSize?: number } | null })._handle?.writeQueueSize
 }

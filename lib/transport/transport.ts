@@ -12,7 +12,7 @@ import { State, type Connection } from '../protocol/connection.ts'
 import { CloseCode } from '../protocol/constants.ts'
 import type { OutputBatch } from '../protocol/output-buffer.ts'
 import { setImmediate } from './real-timers.ts'
-import { watchForStall, writesAtOnce } from './tcp.ts'
+import { queuedBytes, writesAtOnce } from './tcp.ts'
 
 export interface TransportOptions {
   /** From the end of Open to the destruction of the socket, whatever the peer does. */
@@ -34,6 +34,7 @@ export class Transport {
   /** Whether a write that the kernel took leaves nothing behind in the stream. */
   readonly #writesAtOnce: boolean
 
+  #started = false
   #inTurn = false
   #turnScheduled = false
   #continueScheduled = false
@@ -67,20 +68,28 @@ export class Transport {
     return output.payloadBytes + pendingBytes + (this.#inFlight === undefined ? 0 : this.#inFlight.payloadBytes)
   }
 
+  /** Octets of the output that have left: a peer that takes what waits for it moves this number. */
+  get takenBytes (): number {
+    const { output } = this.connection
+    const batch = this.#inFlight
+    return output.totalBytes - output.byteLength - (batch === undefined ? 0 : Math.min(batch.byteLength, queuedBytes(this.#duplex) ?? Infinity))
+  }
+
+  /** Whether what the peer sends is being read. */
+  get reading (): boolean {
+    return this.#started && this.connection.reading
+  }
+
   /** Begins to read; `head` is what had arrived behind the opening handshake. */
   start (head: Buffer): void {
     const duplex = this.#duplex
+    this.#started = true
     duplex.on('data', (chunk: Buffer) => this.#receive(chunk))
     duplex.on('end', () => this.#receiveEof())
     if (duplex.destroyed) return this.#closed()
     if (head.length > 0) this.#receive(head)
     // A stream that was paused before it had a data listener stays so.
     if (this.#reading) duplex.resume()
-  }
-
-  /** As `watchForStall` of the stream. */
-  onStall (milliseconds: number, callback: () => void): boolean {
-    return watchForStall(this.#duplex, milliseconds, callback)
   }
 
   /** Drops everything at once; the peer sees a lost connection. */
