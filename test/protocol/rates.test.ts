@@ -178,3 +178,23 @@ t.test('bytes: after the end nothing is counted', async (t) => {
   for (let i = 0; i < 5; i++) connection.receive(peer.text('x'.repeat(100)))
   t.equal(events.length, length)
 })
+
+t.test('what the peer has begun and not finished: a header, a payload, a message of fragments', async (t) => {
+  for (const role of ROLES) {
+    const { connection, peer, receive } = subject(role)
+    const feed = (bytes: Uint8Array): boolean => {
+      receive(bytes)
+      return connection.unfinished
+    }
+    t.equal(connection.unfinished, false)
+    for (const frame of [peer.text('hello'), peer.binary(Buffer.alloc(70_000)), peer.ping('p')]) {
+      t.equal(feed(frame.subarray(0, 1)), true, 'half a header')
+      t.equal(feed(frame.subarray(1, frame.length - 1)), true, 'half a payload')
+      t.equal(feed(frame.subarray(frame.length - 1)), false)
+    }
+    t.equal(feed(peer.text('a', false)), true, 'a fragment')
+    t.equal(feed(peer.ping('p')), true, 'a control frame in between')
+    t.equal(feed(peer.continuation('b')), false)
+    t.equal(feed(Buffer.concat([peer.text('whole'), peer.binary('', false)])), true, 'an empty fragment')
+  }
+})
