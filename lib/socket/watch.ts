@@ -46,7 +46,7 @@ export class Watch implements Ticking {
   /** Whether we read at the last tick. */
   #wasReading = false
   #bytesSeen = 0
-  #bytesTaken = 0
+  #progress = 0
   /** Since the peer was heard last, or pinged, while we read. */
   #silentMs = 0
   /** Since the application, or a full queue, has stopped reading. */
@@ -160,16 +160,16 @@ export class Watch implements Ticking {
 
   #countSilence ({ intervalMs, timeoutMs }: Heartbeat): void {
     this.#silentMs += this.#periodMs
-    const { takenBytes } = this.#transport
+    const { progress } = this.#transport
     if (!this.#pinged) {
       if (this.#silentMs >= intervalMs) this.#sendPing()
-    } else if (this.#pingWaits && takenBytes !== this.#bytesTaken) {
+    } else if (this.#pingWaits && progress !== this.#progress) {
       // While our ping waits behind other octets, a peer that takes them is alive.
       this.#silentMs = 0
     } else if (this.#silentMs >= timeoutMs) {
       this.#onDead()
     }
-    this.#bytesTaken = takenBytes
+    this.#progress = progress
   }
 
   #sendPing (): void {

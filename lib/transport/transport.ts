@@ -12,7 +12,7 @@ import { State, type Connection } from '../protocol/connection.ts'
 import { CloseCode } from '../protocol/constants.ts'
 import type { OutputBatch } from '../protocol/output-buffer.ts'
 import { setImmediate } from './real-timers.ts'
-import { queuedBytes, writesAtOnce } from './tcp.ts'
+import { writeProgress, writesAtOnce } from './tcp.ts'
 
 export interface TransportOptions {
   /** From the end of Open to the destruction of the socket, whatever the peer does. */
@@ -68,11 +68,10 @@ export class Transport {
     return output.payloadBytes + pendingBytes + (this.#inFlight === undefined ? 0 : this.#inFlight.payloadBytes)
   }
 
-  /** Octets of the output that have left: a peer that takes what waits for it moves this number. */
-  get takenBytes (): number {
+  /** A number that changes when the peer takes something of what waits for it, and not when more is sent. */
+  get progress (): number {
     const { output } = this.connection
-    const batch = this.#inFlight
-    return output.totalBytes - output.byteLength - (batch === undefined ? 0 : Math.min(batch.byteLength, queuedBytes(this.#duplex) ?? Infinity))
+    return output.totalBytes - output.byteLength - (this.#inFlight === undefined ? 0 : writeProgress(this.#duplex) ?? this.#inFlight.byteLength)
   }
 
   /** Whether what the peer sends is being read. */
