@@ -111,7 +111,7 @@ t.test('does not keep the process alive', async (t) => {
   const ticker = new Ticker()
   let timer: NodeJS.Timeout | undefined
   const { setInterval } = globalThis
-  t.intercept(globalThis, 'setInterval', { value: (run: () => void, ms: number, ...args: never[]) => (timer = setInterval(run, ms, ...args)) })
+  t.intercept(globalThis, 'setInterval', { value: (...args: Parameters<typeof setInterval>) => (timer = setInterval(...args)) })
   const member = new Counter()
   ticker.add(100, member)
   t.equal(timer!.hasRef(), false)
