@@ -23,6 +23,10 @@ export const FST_WS_ERR_ASYNC_VALIDATOR = createError('FST_WS_ERR_ASYNC_VALIDATO
 export const FST_WS_ERR_HANDSHAKE = createError('FST_WS_ERR_HANDSHAKE', 'WebSocket handshake refused: %s', 400)
 /** The Origin of the page is not allowed by the option `origin`. */
 export const FST_WS_ERR_ORIGIN = createError('FST_WS_ERR_ORIGIN', 'WebSocket handshake refused: this origin is not allowed', 403)
+/** The Host is none of the option `allowedHosts`. */
+export const FST_WS_ERR_HOST = createError('FST_WS_ERR_HOST', 'WebSocket handshake refused: this host is not served', 403)
+/** `maxConnections` or `maxConnectionsPerAddress` is reached; the answer has Retry-After. */
+export const FST_WS_ERR_CONNECTIONS = createError('FST_WS_ERR_CONNECTIONS', 'WebSocket handshake refused: too many connections', 503)
 /** No subprotocol in common, or none offered where one is needed. */
 export const FST_WS_ERR_SUBPROTOCOL = createError('FST_WS_ERR_SUBPROTOCOL', 'WebSocket handshake refused: %s', 400)
 /** A plain GET on a route that speaks WebSocket only (RFC 9110 §15.5.22). */

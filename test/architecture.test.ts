@@ -34,7 +34,7 @@ const FLOORS: Readonly<Record<string, Floor>> = {
   'lib/subprotocol': { lib: SHARED, node: ['buffer', 'util'], packages: ['secure-json-parse'] },
   'lib/handshake': { lib: ['lib/protocol'], node: ['buffer', 'crypto'] },
   'lib/transport': { lib: SHARED, node: ['buffer', 'net', 'stream', 'tls'] },
-  'lib/socket': { lib: [...SHARED, 'lib/subprotocol'], libTypes: ['lib/transport'], node: ['buffer', 'events', 'stream'] },
+  'lib/socket': { lib: [...SHARED, 'lib/subprotocol'], libTypes: ['lib/transport'], node: ['buffer', 'diagnostics_channel', 'events', 'stream'] },
   // The one place where connection, transport and socket are wired together.
   'lib/socket/open.ts': { lib: [...SHARED, 'lib/subprotocol', 'lib/transport'], node: ['buffer', 'events', 'stream'] },
   'lib/client': {
@@ -49,7 +49,7 @@ const FLOORS: Readonly<Record<string, Floor>> = {
   'lib/plugin': {
     lib: [...SHARED, 'lib/subprotocol', 'lib/handshake', 'lib/transport', 'lib/socket'],
     libTypes: ['types'],
-    node: ['buffer', 'diagnostics_channel', 'http', 'stream'],
+    node: ['buffer', 'diagnostics_channel', 'http', 'net', 'stream'],
     packages: ['@fastify/ajv-compiler'],
     packageTypes: ['fastify']
   },

@@ -9,7 +9,7 @@
  */
 // Inside the block below, a name that another package augments is that package's, and an import of it unused: hence other names.
 import type {
-  ContextConfigDefault, FastifyBaseLogger, FastifyRequest, FastifySchema as Schema, FastifyTypeProvider,
+  ContextConfigDefault, FastifyBaseLogger, FastifyInstance, FastifyRequest, FastifySchema as Schema, FastifyTypeProvider,
   FastifyTypeProviderDefault, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase, RawServerDefault,
   RouteGenericInterface, RouteHandlerMethod, RouteOptions as FullOptions
 } from 'fastify'
@@ -26,6 +26,36 @@ export interface OpenSockets extends Iterable<AnySocket> {
   readonly size: number
   /** Closes all; resolves when all are closed. Default: 1001 with an empty reason. */
   closeAll (code?: number, reason?: string): Promise<void>
+  /** What happened on each route, by its url, since the server was made. */
+  stats (): Record<string, RouteStats>
+}
+
+/** The counters of one route. */
+export interface RouteStats {
+  /** Connections that are open now, and that ever were. */
+  readonly open: number
+  readonly opened: number
+  /** Refused handshakes by status code; those that the client gave up are not among them. */
+  readonly refused: Readonly<Record<string, number>>
+  /** Closed connections by the code of the peer's Close; 1006 if none came. */
+  readonly closed: Readonly<Record<string, number>>
+  /** Messages that their contract does not allow. */
+  readonly invalidMessages: number
+  readonly messagesReceived: number
+  readonly messagesSent: number
+  /** Framing included. */
+  readonly bytesReceived: number
+  readonly bytesSent: number
+  /** What waits now for the peers. */
+  readonly bufferedBytes: number
+}
+
+/** The hooks of `app.addWebSocketHook`. */
+export interface WebSocketHooks {
+  /** Before the handler, which waits for it; nothing is read meanwhile. A rejection is an error of kind `handler`, and closes with 1011. */
+  onOpen (this: FastifyInstance, socket: AnySocket, request: FastifyRequest): unknown
+  /** When the connection has closed: the code and reason of the peer's Close, 1006 if none came. */
+  onClose (this: FastifyInstance, socket: AnySocket, code: number, reason: string): unknown
 }
 
 /** The text of an error where no overload fits. */
@@ -90,6 +120,9 @@ declare module 'fastify' {
   interface FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider> {
     /** The open sockets of the whole server, in every scope. */
     readonly websockets: OpenSockets
+
+    /** Adds a hook to the WebSocket routes of this scope and of those made below it from now on. */
+    addWebSocketHook<const Name extends keyof WebSocketHooks> (name: Name, hook: WebSocketHooks[Name]): this
 
     /**
      * Connects a client to a route without a port, by the real parser, router, hooks and handshake. By path

@@ -94,6 +94,34 @@ export interface RouteWebSocketOptions<Socket = AnySocket> {
    */
   deflate?: boolean | DeflateOptions
 
+  /**
+   * After `intervalMs` milliseconds without an octet from the peer it gets a ping; after `timeoutMs` more without one it is
+   * taken for dead: 1006. A peer that still takes what waits for it is alive, and nothing counts while the application does
+   * not read. False switches it off. Default: 30 000 each.
+   */
+  heartbeat?: false | { intervalMs?: number, timeoutMs?: number }
+
+  /** How long a message may take from its first octet to its last, in milliseconds, before 1008. Default: 30 000. */
+  messageTimeoutMs?: number
+
+  /**
+   * What one connection may send: more closes with 1008. `burst` is how many seconds' worth may come at once. Bytes are
+   * those of the network. Default: no limit; a limit that is left out does not apply, and `burst` is 1.
+   */
+  rateLimit?: { messagesPerSecond?: number, bytesPerSecond?: number, burst?: number }
+
+  /** How long a connection may live, in milliseconds: then it closes with 3000. Default: no limit. */
+  maxLifetimeMs?: number
+
+  /**
+   * When the session of this request ends, read when the connection is accepted: a Date, milliseconds since 1970, or undefined
+   * for never. The connection then closes with 3000; `socket.closeAt` extends. Synchronous.
+   */
+  expiresAt? (request: FastifyRequest): Date | number | undefined
+
+  /** The values of Host that are served, with a port or for every port; another is answered 403. Default: any. */
+  allowedHosts?: readonly string[]
+
   /** Makes the error of a message that does not fit its schema. Default: Fastify's wording, with `message` in the place of `body`. */
   schemaErrorFormatter?: (errors: FastifySchemaValidationError[], part: 'message') => Error
 
@@ -135,4 +163,19 @@ export interface DuplexOptions extends RouteWebSocketOptions {
    * off, since both change messages that a later branch of a union would have taken; `useDefaults` on.
    */
   ajv?: NonNullable<FastifyServerOptions['ajv']>
+
+  /** How many connections the server may have, handshakes included; one more is answered 503. Default: no limit. */
+  maxConnections?: number
+
+  /**
+   * The same for one address (`request.ip`, so `trustProxy` counts); of IPv6 a /64 is one address. Unix sockets have none.
+   * Default: no limit.
+   */
+  maxConnectionsPerAddress?: number
+
+  /**
+   * What peers are told when the server closes, and over how many milliseconds their Closes are spread, so that not all
+   * come back at once. The first registration decides. Default: 1001, an empty reason, 0.
+   */
+  shutdown?: { code?: number, reason?: string, windowMs?: number }
 }

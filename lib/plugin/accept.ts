@@ -3,17 +3,23 @@
  * handler at their end answers 101, and the socket opens when that has been written.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { FST_WS_ERR_HANDSHAKE, FST_WS_ERR_ORIGIN, FST_WS_ERR_UPGRADE_REQUIRED } from '../errors.ts'
+import { FST_WS_ERR_CONNECTIONS, FST_WS_ERR_HANDSHAKE, FST_WS_ERR_HOST, FST_WS_ERR_INVALID_OPTION, FST_WS_ERR_ORIGIN, FST_WS_ERR_UPGRADE_REQUIRED } from '../errors.ts'
 import { negotiateDeflate } from '../handshake/deflate-params.ts'
 import { acceptHandshake, checkPlainUpgrade, readHandshake } from '../handshake/server-handshake.ts'
 import { HandshakeError } from '../protocol/errors.ts'
+import { limited } from '../socket/channels.ts'
 import { openWebSocket } from '../socket/open.ts'
+import { EXPIRED, timeOf } from '../socket/watch.ts'
+import { ignoreRejection, isThenable } from '../subprotocol/validator.ts'
 import { MemoryDuplex } from '../transport/memory.ts'
 import { prepareSocket } from '../transport/tcp.ts'
 import type { Endpoint } from './endpoint.ts'
 import { isOriginAllowed } from './origin.ts'
 import { Session } from './session.ts'
 import { upgradeOf } from './upgrade.ts'
+
+/** When a refused client may try again. */
+const RETRY_AFTER_SECONDS = 10
 
 /** Where a route keeps its endpoint, in `config`. */
 export const kEndpoint = Symbol('fastify-duplex.endpoint')
@@ -34,6 +40,7 @@ export function checkUpgrade (request: FastifyRequest, reply: FastifyReply, done
   const upgrade = upgradeOf(request.raw)
   if (upgrade === undefined) return done()
   const endpoint = endpointOf(request)
+  if (endpoint !== undefined) upgrade.onRefused = (statusCode) => endpoint.counters.onRefused(statusCode)
   try {
     if (endpoint === undefined) {
       checkPlainUpgrade(request.raw)
@@ -46,13 +53,34 @@ export function checkUpgrade (request: FastifyRequest, reply: FastifyReply, done
     return done(Object.assign(new FST_WS_ERR_HANDSHAKE(error.message), { statusCode: error.statusCode }))
   }
 
+  const { allowedHosts } = endpoint.options
+  if (allowedHosts !== undefined && !isHostAllowed(allowedHosts, request)) {
+    request.log.warn({ host: shown(request.host) }, "websocket host refused: the option 'allowedHosts' says which are served")
+    return done(new FST_WS_ERR_HOST())
+  }
   const { origin } = upgrade.handshake
   if (!isOriginAllowed(endpoint.options.origin, origin, request)) {
     request.log.warn({ origin: shown(origin!), host: shown(request.host) }, "websocket origin refused: the option 'origin' says which pages may connect")
     return done(new FST_WS_ERR_ORIGIN())
   }
+  const place = endpoint.registry.admit(endpoint.options, request.ip)
+  if (typeof place === 'string') {
+    if (limited.hasSubscribers) limited.publish({ request, limit: place })
+    reply.header('retry-after', RETRY_AFTER_SECONDS)
+    return done(new FST_WS_ERR_CONNECTIONS())
+  }
+  upgrade.release = place
+  upgrade.onRefused = (statusCode) => {
+    place()
+    endpoint.counters.onRefused(statusCode)
+  }
   upgrade.limit(endpoint.options.handshakeTimeoutMs, reply, (err) => request.log.warn({ err }, 'websocket handshake timed out'))
   done()
+}
+
+function isHostAllowed (allowed: readonly string[], request: FastifyRequest): boolean {
+  const host = request.host.toLowerCase()
+  return allowed.includes(host) || allowed.includes(host.replace(/:\d*$/, ''))
 }
 
 /** Of what a peer sends a log line holds so much. */
@@ -64,6 +92,7 @@ function shown (text: string): string {
 export function acceptUpgrade (instance: FastifyInstance, endpoint: Endpoint, request: FastifyRequest, reply: FastifyReply): void {
   const upgrade = upgradeOf(request.raw)!
   const handshake = upgrade.handshake!
+  const expiresAt = expiryOf(endpoint, request)
   const subprotocol = endpoint.select(handshake.subprotocols, request)
   const { deflate } = endpoint.options
   const agreed = deflate === undefined ? undefined : negotiateDeflate(handshake.extensions, deflate)
@@ -74,7 +103,7 @@ export function acceptUpgrade (instance: FastifyInstance, endpoint: Endpoint, re
       prepareSocket(socket)
       // The client of a test speaks what was agreed, without a copy of the contract.
       if (socket instanceof MemoryDuplex) socket.agreement = subprotocol
-      const session = new Session(endpoint, request)
+      const session = new Session(endpoint, request, upgrade.release)
       const open = openWebSocket(socket, {
         role: 'server',
         subprotocol,
@@ -82,15 +111,29 @@ export function acceptUpgrade (instance: FastifyInstance, endpoint: Endpoint, re
         deflate: agreed === undefined ? undefined : { ...deflate!, ...agreed.params },
         url: urlOf(request),
         limits: endpoint.limits,
+        ticker: endpoint.registry.ticker,
         faults: session
       })
-      session.begin(open, instance, request)
-      // The handler has attached its listeners: now what comes can be read.
-      process.nextTick(open.start, head)
+      if (expiresAt !== undefined) open.watch.closeAt(expiresAt, EXPIRED.code, EXPIRED.reason)
+      if (endpoint.options.maxLifetimeMs !== undefined) open.watch.endAt(Date.now() + endpoint.options.maxLifetimeMs)
+      // Hooks may take their time, and the peer may leave meanwhile.
+      open.watch.start()
+      // When the handler has attached its listeners, what comes can be read.
+      session.begin(open, instance, request, () => process.nextTick(open.start, head))
     },
     (names) => request.log.warn({ headers: names }, 'header fields that belong to the handshake were left out of the 101')
   )
   reply.code(101).send()
+}
+
+/** When the session of a request ends, in milliseconds since 1970. Throws for what is no time: better no connection than one for ever. */
+function expiryOf ({ options }: Endpoint, request: FastifyRequest): number | undefined {
+  const when: unknown = options.expiresAt?.(request)
+  if (when === undefined) return undefined
+  const at = timeOf(when)
+  if (isThenable(when)) ignoreRejection(when)
+  if (at === undefined) throw new FST_WS_ERR_INVALID_OPTION('expiresAt', 'a function that returns a Date, a number of milliseconds since 1970, or undefined')
+  return at
 }
 
 /** Whether a request that reached a WebSocket route asks to be upgraded, its handshake checked. */

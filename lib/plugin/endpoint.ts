@@ -8,7 +8,9 @@ import type { OpenLimits } from '../socket/open.ts'
 import type { Contract, Contracts } from '../subprotocol/contract.ts'
 import { createSubprotocol, selectSubprotocol, Subprotocol, type SubprotocolOptions } from '../subprotocol/subprotocol.ts'
 import { synchronous, type ResolvedOptions } from './options.ts'
+import type { RouteHooks } from './hooks.ts'
 import type { Registry } from './registry.ts'
+import type { Counters } from './stats.ts'
 
 export type SocketHandler = (this: FastifyInstance, socket: any, request: FastifyRequest) => unknown
 
@@ -33,6 +35,9 @@ export class Endpoint {
   readonly logsRequests: (request: FastifyRequest) => boolean
 
   readonly registry: Registry
+  readonly counters: Counters
+  /** Known when the server starts. */
+  hooks: RouteHooks = { onOpen: [], onClose: [] }
 
   readonly #messages: Contract | undefined
   readonly #contracts: ReadonlyMap<string, Contract>
@@ -48,6 +53,7 @@ export class Endpoint {
     this.options = options
     this.logsRequests = parts.logsRequests
     this.registry = parts.registry
+    this.counters = parts.registry.countersOf(url)
     this.#messages = messages
     this.#contracts = new Map(Object.entries(subprotocols))
     this.handler = typeof parts.handler === 'function' ? parts.handler : this.#byProtocol(parts.handler)
@@ -56,6 +62,9 @@ export class Endpoint {
       maxUnsentBytes: options.maxUnsentBytes,
       highWaterMarkBytes: options.highWaterMarkBytes,
       closeTimeoutMs: options.closeTimeoutMs,
+      messageTimeoutMs: options.messageTimeoutMs,
+      heartbeat: options.heartbeat,
+      rateLimit: options.rateLimit,
       queueBytes: options.highWaterMarkBytes,
       whenFull: 'pause'
     })

@@ -6,6 +6,11 @@ import { constants } from 'node:buffer'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { DeflateOptions, DuplexOptions, RouteWebSocketOptions } from '../../types/options.ts'
 import { FST_WS_ERR_FOREIGN_OPTION, FST_WS_ERR_INVALID_OPTION } from '../errors.ts'
+import { isHost } from '../handshake/header-grammar.ts'
+import { isSendableCloseCode, MAX_CLOSE_REASON_BYTES } from '../protocol/close-payload.ts'
+import { CloseCode } from '../protocol/constants.ts'
+import type { RateLimit } from '../protocol/connection.ts'
+import type { Heartbeat } from '../socket/watch.ts'
 import { ignoreRejection, isThenable } from '../subprotocol/validator.ts'
 
 /** The options of a route, complete. */
@@ -16,6 +21,15 @@ export interface ResolvedOptions {
   readonly origin: NonNullable<DuplexOptions['origin']>
   readonly handshakeTimeoutMs: number
   readonly closeTimeoutMs: number
+  readonly messageTimeoutMs: number
+  readonly heartbeat: Heartbeat | false
+  readonly rateLimit: RateLimit | undefined
+  readonly maxLifetimeMs: number | undefined
+  readonly expiresAt: RouteWebSocketOptions<any>['expiresAt']
+  readonly allowedHosts: readonly string[] | undefined
+  readonly maxConnections: number
+  readonly maxConnectionsPerAddress: number
+  readonly shutdown: Shutdown
   /** Undefined if it is switched off. */
   readonly deflate: Readonly<Required<DeflateOptions>> | undefined
   readonly validateSend: boolean
@@ -27,6 +41,13 @@ export interface ResolvedOptions {
   readonly selectSubprotocol: RouteWebSocketOptions<any>['selectSubprotocol']
 }
 
+/** What peers are told when the server closes. */
+export interface Shutdown {
+  readonly code: number
+  readonly reason: string
+  readonly windowMs: number
+}
+
 const MIB = 1024 * 1024
 const KIB = 1024
 
@@ -34,11 +55,12 @@ const KIB = 1024
 const MOST_MESSAGE_BYTES = constants.MAX_STRING_LENGTH
 /** What must fit between the largest message and the limit of what may wait: frames, and the messages before it. */
 const UNSENT_MARGIN_BYTES = 64 * KIB
+const CLOSE_TIMEOUT_MS = 5_000
 const MOST_MS = 2 ** 31 - 1
 
 /** Options of Fastify's own `register`, which it hands on to the plugin. */
 const REGISTER_OPTIONS = ['prefix', 'logLevel', 'logSerializers']
-const PLUGIN_ONLY = ['ajv']
+const PLUGIN_ONLY = ['ajv', 'maxConnections', 'maxConnectionsPerAddress', 'shutdown']
 
 /** What other libraries call it, and what to use here. */
 const FOREIGN_OPTIONS = new Map([
@@ -59,6 +81,9 @@ interface Rule {
 }
 
 const milliseconds: Rule = { allowed: `a whole number of milliseconds from 1 to ${MOST_MS}`, check: between(1, MOST_MS) }
+const anObject: Rule = { allowed: 'an object of its options', check: isObject }
+const aPositiveNumber: Rule = { allowed: 'a number above 0', check: (value) => typeof value === 'number' && value > 0 }
+const aCount: Rule = { allowed: 'a whole number, at least 1', check: between(1, Number.MAX_SAFE_INTEGER) }
 const aFunction: Rule = { allowed: 'a function', check: (value) => typeof value === 'function' }
 
 const RULES: Readonly<Record<string, Rule>> = {
@@ -68,6 +93,15 @@ const RULES: Readonly<Record<string, Rule>> = {
   origin: { allowed: "'same-origin', true, a list of origins such as 'https://example.com', or a function", check: isOriginOption },
   handshakeTimeoutMs: milliseconds,
   closeTimeoutMs: milliseconds,
+  messageTimeoutMs: milliseconds,
+  heartbeat: { allowed: 'false, or an object { intervalMs, timeoutMs }', check: (value) => value === false || isObject(value) },
+  rateLimit: anObject,
+  maxLifetimeMs: { allowed: 'a whole number of milliseconds, at least 1', check: between(1, Number.MAX_SAFE_INTEGER) },
+  expiresAt: aFunction,
+  allowedHosts: { allowed: "a list of hosts such as 'example.com' or 'example.com:8443'", check: (value) => Array.isArray(value) && value.every((host) => typeof host === 'string' && isHost(host)) },
+  maxConnections: aCount,
+  maxConnectionsPerAddress: aCount,
+  shutdown: anObject,
   deflate: { allowed: 'true, false, or an object of its options', check: (value) => typeof value === 'boolean' || isObject(value) },
   validateSend: { allowed: 'a boolean', check: (value) => typeof value === 'boolean' },
   ajv: { allowed: 'an object { customOptions, plugins }, as the option of Fastify', check: isObject },
@@ -78,7 +112,29 @@ const RULES: Readonly<Record<string, Rule>> = {
   selectSubprotocol: aFunction
 }
 
-const DEFLATE_DEFAULTS = Object.freeze({
+/** The rules of the options within an option. */
+const INNER_RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
+  heartbeat: { intervalMs: milliseconds, timeoutMs: milliseconds },
+  rateLimit: { messagesPerSecond: aPositiveNumber, bytesPerSecond: aPositiveNumber, burst: aPositiveNumber },
+  shutdown: {
+    code: { allowed: 'a close code that a server may send', check: (value) => isSendableCloseCode(value, 'server') },
+    reason: { allowed: `a string of ${MAX_CLOSE_REASON_BYTES} bytes at most`, check: (value) => typeof value === 'string' && Buffer.byteLength(value) <= MAX_CLOSE_REASON_BYTES },
+    windowMs: { allowed: 'a whole number of milliseconds, at least 0', check: between(0, MOST_MS) }
+  },
+  deflate: {
+    thresholdBytes: { allowed: 'a whole number of bytes, at least 0', check: between(0, Number.MAX_SAFE_INTEGER) },
+    level: { allowed: 'a whole number from 1 to 9', check: between(1, 9) },
+    memLevel: { allowed: 'a whole number from 1 to 9', check: between(1, 9) },
+    serverMaxWindowBits: { allowed: 'a whole number from 9 to 15', check: between(9, 15) },
+    contextTakeover: { allowed: 'a boolean', check: (value) => typeof value === 'boolean' },
+    maxConcurrentJobs: aCount
+  }
+}
+
+const HEARTBEAT: Heartbeat = Object.freeze({ intervalMs: 30_000, timeoutMs: 30_000 })
+const RATE_LIMIT: RateLimit = Object.freeze({ messagesPerSecond: Infinity, bytesPerSecond: Infinity, burst: 1 })
+const SHUTDOWN: Shutdown = Object.freeze({ code: CloseCode.GoingAway, reason: '', windowMs: 0 })
+const DEFLATE: Required<DeflateOptions> = Object.freeze({
   thresholdBytes: KIB,
   level: 1,
   memLevel: 5,
@@ -86,15 +142,6 @@ const DEFLATE_DEFAULTS = Object.freeze({
   contextTakeover: false,
   maxConcurrentJobs: 4
 })
-
-const DEFLATE_RULES: Readonly<Record<keyof DeflateOptions, Rule>> = {
-  thresholdBytes: { allowed: 'a whole number of bytes, at least 0', check: between(0, Number.MAX_SAFE_INTEGER) },
-  level: { allowed: 'a whole number from 1 to 9', check: between(1, 9) },
-  memLevel: { allowed: 'a whole number from 1 to 9', check: between(1, 9) },
-  serverMaxWindowBits: { allowed: 'a whole number from 9 to 15', check: between(9, 15) },
-  contextTakeover: { allowed: 'a boolean', check: (value) => typeof value === 'boolean' },
-  maxConcurrentJobs: { allowed: 'a whole number, at least 1', check: between(1, Number.MAX_SAFE_INTEGER) }
-}
 
 /** Resolves what was given at `register`, above what an outer scope has given. Throws FST_WS_ERR_INVALID_OPTION or FST_WS_ERR_FOREIGN_OPTION. */
 export function resolvePluginOptions (instance: FastifyInstance, outer: ResolvedOptions | undefined, given: DuplexOptions): ResolvedOptions {
@@ -120,19 +167,29 @@ function checkEach (given: object, known: readonly string[]): void {
   }
 }
 
-/** An object changes what an outer scope has set up, or the defaults. */
-function resolveDeflate (outer: ResolvedOptions['deflate'], given: DuplexOptions['deflate']): ResolvedOptions['deflate'] {
-  if (given === undefined || given === true) return given === undefined ? outer : outer ?? DEFLATE_DEFAULTS
-  if (given === false) return undefined
-  const resolved: Record<string, unknown> = { ...outer ?? DEFLATE_DEFAULTS }
-  for (const [name, value] of Object.entries(given)) {
-    const rule = Object.hasOwn(DEFLATE_RULES, name) ? DEFLATE_RULES[name as keyof DeflateOptions] : undefined
-    if (rule === undefined) throw new FST_WS_ERR_INVALID_OPTION(`deflate.${name}`, `left out; the options are ${Object.keys(DEFLATE_RULES).join(', ')}`)
+/** An option that is an object: what is given changes what an outer scope has set up, or the defaults. */
+function inner<T extends object> (name: string, given: object | undefined, outer: T): T {
+  if (given === undefined) return outer
+  const rules = INNER_RULES[name]!
+  const resolved = { ...outer } as Record<string, unknown>
+  for (const [key, value] of Object.entries(given)) {
+    const rule = Object.hasOwn(rules, key) ? rules[key] : undefined
+    if (rule === undefined) throw new FST_WS_ERR_INVALID_OPTION(`${name}.${key}`, `left out; the options are ${Object.keys(rules).join(', ')}`)
     if (value === undefined) continue
-    if (!rule.check(value)) throw new FST_WS_ERR_INVALID_OPTION(`deflate.${name}`, rule.allowed)
-    resolved[name] = value
+    if (!rule.check(value)) throw new FST_WS_ERR_INVALID_OPTION(`${name}.${key}`, rule.allowed)
+    resolved[key] = value
   }
-  return Object.freeze(resolved) as unknown as ResolvedOptions['deflate']
+  return Object.freeze(resolved) as T
+}
+
+function resolveDeflate (given: DuplexOptions['deflate'], outer: ResolvedOptions['deflate']): ResolvedOptions['deflate'] {
+  if (given === undefined) return outer
+  return given === false ? undefined : inner('deflate', given === true ? {} : given, outer ?? DEFLATE)
+}
+
+function resolveHeartbeat (given: DuplexOptions['heartbeat'], outer: ResolvedOptions['heartbeat'] | undefined): ResolvedOptions['heartbeat'] {
+  if (given === undefined) return outer ?? HEARTBEAT
+  return given === false ? false : inner('heartbeat', given, outer || HEARTBEAT)
 }
 
 /** Whose `maxUnsentBytes` comes from their `maxMessageBytes`: it does not bind a scope with another one. */
@@ -141,14 +198,26 @@ const derived = new WeakSet<Partial<ResolvedOptions>>()
 function complete (instance: FastifyInstance, outer: Partial<ResolvedOptions> = {}, given: DuplexOptions): ResolvedOptions {
   const maxMessageBytes = given.maxMessageBytes ?? outer.maxMessageBytes ?? instance.initialConfig.bodyLimit ?? MIB
   const givenUnsentBytes = given.maxUnsentBytes ?? (derived.has(outer) ? undefined : outer.maxUnsentBytes)
+  // A preClose hook that takes longer than this makes `app.close()` reject. 0 switches the timeout off.
+  const pluginTimeout = instance.initialConfig.pluginTimeout ?? 10_000
+  const defaultCloseTimeout = pluginTimeout === 0 ? CLOSE_TIMEOUT_MS : Math.min(CLOSE_TIMEOUT_MS, Math.ceil(pluginTimeout / 2))
   const options: ResolvedOptions = {
     maxMessageBytes,
     maxUnsentBytes: givenUnsentBytes ?? Math.max(16 * MIB, 2 * maxMessageBytes),
     highWaterMarkBytes: given.highWaterMarkBytes ?? outer.highWaterMarkBytes ?? 64 * KIB,
     origin: given.origin ?? outer.origin ?? 'same-origin',
     handshakeTimeoutMs: given.handshakeTimeoutMs ?? outer.handshakeTimeoutMs ?? 10_000,
-    closeTimeoutMs: given.closeTimeoutMs ?? outer.closeTimeoutMs ?? 5_000,
-    deflate: resolveDeflate(outer.deflate, given.deflate),
+    closeTimeoutMs: given.closeTimeoutMs ?? outer.closeTimeoutMs ?? defaultCloseTimeout,
+    messageTimeoutMs: given.messageTimeoutMs ?? outer.messageTimeoutMs ?? 30_000,
+    heartbeat: resolveHeartbeat(given.heartbeat, outer.heartbeat),
+    rateLimit: given.rateLimit === undefined ? outer.rateLimit : inner('rateLimit', given.rateLimit, outer.rateLimit ?? RATE_LIMIT),
+    maxLifetimeMs: given.maxLifetimeMs ?? outer.maxLifetimeMs,
+    expiresAt: given.expiresAt ?? outer.expiresAt,
+    allowedHosts: given.allowedHosts?.map((host) => host.toLowerCase()) ?? outer.allowedHosts,
+    maxConnections: given.maxConnections ?? outer.maxConnections ?? Infinity,
+    maxConnectionsPerAddress: given.maxConnectionsPerAddress ?? outer.maxConnectionsPerAddress ?? Infinity,
+    shutdown: inner('shutdown', given.shutdown, outer.shutdown ?? SHUTDOWN),
+    deflate: resolveDeflate(given.deflate, outer.deflate),
     validateSend: given.validateSend ?? outer.validateSend ?? false,
     ajv: given.ajv ?? outer.ajv,
     schemaErrorFormatter: given.schemaErrorFormatter ?? outer.schemaErrorFormatter,
@@ -161,10 +230,9 @@ function complete (instance: FastifyInstance, outer: Partial<ResolvedOptions> = 
   if (options.maxUnsentBytes < maxMessageBytes + UNSENT_MARGIN_BYTES) {
     throw new FST_WS_ERR_INVALID_OPTION('maxUnsentBytes', `at least maxMessageBytes (${maxMessageBytes}) + 64 KiB`)
   }
-  // A preClose hook that takes longer than this makes `app.close()` reject. 0 switches the timeout off.
-  const pluginTimeout = instance.initialConfig.pluginTimeout ?? 10_000
-  if (pluginTimeout !== 0 && options.closeTimeoutMs >= pluginTimeout) {
-    throw new FST_WS_ERR_INVALID_OPTION('closeTimeoutMs', `below Fastify's pluginTimeout (${pluginTimeout} ms), within which the server must have closed`)
+  const shutdownMs = options.closeTimeoutMs + options.shutdown.windowMs
+  if (pluginTimeout !== 0 && shutdownMs >= pluginTimeout) {
+    throw new FST_WS_ERR_INVALID_OPTION(options.shutdown.windowMs === 0 ? 'closeTimeoutMs' : 'shutdown.windowMs', `such that closeTimeoutMs and shutdown.windowMs together are below Fastify's pluginTimeout (${pluginTimeout} ms), within which the server must have closed`)
   }
   return Object.freeze(options)
 }

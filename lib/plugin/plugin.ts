@@ -9,6 +9,7 @@ import type { DuplexOptions } from '../../types/options.ts'
 import { routeIdentity } from '../subprotocol/contract.ts'
 import type { SchemaCompiler } from '../subprotocol/validator.ts'
 import { checkUpgrade } from './accept.ts'
+import { addWebSocketHook, hooksOf, inheritHooks } from './hooks.ts'
 import { resolvePluginOptions, type ResolvedOptions } from './options.ts'
 import { Registry } from './registry.ts'
 import { adoptRoute, findRoute, schemaCompilerOf, type FoundRoute } from './route.ts'
@@ -65,6 +66,8 @@ export async function plugin (instance: FastifyInstance, given: DuplexOptions): 
   // Hooks and decorations reach down to child scopes: there they are already.
   if (outer !== undefined) return
   instance.decorate('websockets', { getter: () => state.registry } as never)
+  instance.decorate('addWebSocketHook', addWebSocketHook as never)
+  instance.addHook('onRegister', inheritHooks)
   instance.addHook('onRequest', checkUpgrade)
 }
 
@@ -89,11 +92,14 @@ function adopt (found: FoundRoute, state: ServerState): void {
   // When the scope is loaded its own compiler is known, and Fastify's default not yet made.
   scope.after(() => { scopeCompiler = scope.validatorCompiler as SchemaCompiler | undefined })
   // A broken schema stops the start.
-  scope.addHook('onReady', async () => endpoint.compile({ compiler: compilerFor(scopeCompiler) }))
+  scope.addHook('onReady', async () => {
+    endpoint.hooks = hooksOf(scope)
+    endpoint.compile({ compiler: compilerFor(scopeCompiler) })
+  })
 }
 
 /** Connects the application to its server, once. */
-function attach (instance: FastifyInstance, { handshakeTimeoutMs }: ResolvedOptions): ServerState {
+function attach (instance: FastifyInstance, { handshakeTimeoutMs, shutdown }: ResolvedOptions): ServerState {
   const state: ServerState = { registry: new Registry(), paths: new Map() }
   states.set(instance.routing, state)
   const stopListening = listenForUpgrades(instance.server as Server, {
@@ -106,7 +112,7 @@ function attach (instance: FastifyInstance, { handshakeTimeoutMs }: ResolvedOpti
     timeoutMs: handshakeTimeoutMs
   })
 
-  instance.addHook('preClose', () => state.registry.drain())
+  instance.addHook('preClose', () => state.registry.drain(shutdown))
   // Not before the server has closed: until then upgrade requests still come, and want their 503.
   instance.addHook('onClose', async () => stopListening())
   return state

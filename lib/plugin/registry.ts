@@ -1,39 +1,113 @@
 /**
- * The open sockets of one server, in every scope: `app.websockets`.
+ * The connections of one server, in every scope: `app.websockets`, the limits on their number, and what is counted.
  */
-import type { OpenSockets } from '../../types/fastify.ts'
+import type { OpenSockets, RouteStats } from '../../types/fastify.ts'
 import type { AnySocket } from '../../types/sockets.ts'
+import type { Connection } from '../protocol/connection.ts'
 import { CloseCode } from '../protocol/constants.ts'
+import { Ticker } from '../socket/ticker.ts'
+import { addressKey } from './address.ts'
+import type { ResolvedOptions, Shutdown } from './options.ts'
+import { Counters } from './stats.ts'
+
+/** A limit that keeps a connection out, named as its option. */
+export type ConnectionLimit = 'maxConnections' | 'maxConnectionsPerAddress'
+
+interface Listed {
+  readonly connection: Connection
+  readonly counters: Counters
+}
+
+/** Between two groups of Closes that are spread over a window. */
+const SPREAD_STEP_MS = 20
 
 export class Registry implements OpenSockets {
-  readonly #sockets = new Set<AnySocket>()
-  #closing = false
+  /** The clock of its connections. */
+  readonly ticker = new Ticker()
+  readonly #sockets = new Map<AnySocket, Listed>()
+  readonly #counters = new Map<string, Counters>()
+  /** Connections and handshakes, in all and of each address that was counted. */
+  #places = 0
+  readonly #placesByAddress = new Map<string, number>()
+  #closing: Shutdown | undefined
 
   get size (): number { return this.#sockets.size }
 
   [Symbol.iterator] (): IterableIterator<AnySocket> {
-    return this.#sockets.values()
+    return this.#sockets.keys()
   }
 
   async closeAll (code: number = CloseCode.GoingAway, reason: string = ''): Promise<void> {
-    const sockets = [...this.#sockets]
-    for (const socket of sockets) socket.close(code, reason)
-    await Promise.all(sockets.map((socket) => socket.closed))
+    await this.#close([...this.#sockets.keys()], { code, reason, windowMs: 0 })
+  }
+
+  stats (): Record<string, RouteStats> {
+    const open = [...this.#sockets]
+    const routes = [...this.#counters].map(([url, counters]) => {
+      const ofRoute = open.filter(([, listed]) => listed.counters === counters).map(([socket, { connection }]) => [socket, connection] as const)
+      return [url, counters.with(ofRoute)] as const
+    })
+    return Object.fromEntries(routes)
+  }
+
+  /** The counters of a route, which may be registered more than once, with constraints. */
+  countersOf (url: string): Counters {
+    let counters = this.#counters.get(url)
+    if (counters === undefined) this.#counters.set(url, counters = new Counters())
+    return counters
+  }
+
+  /** Takes a place for a handshake and the connection that it may become: what gives it back, once, or the limit that is reached. */
+  admit ({ maxConnections, maxConnectionsPerAddress }: ResolvedOptions, address: string): (() => void) | ConnectionLimit {
+    if (this.#places >= maxConnections) return 'maxConnections'
+    const key = maxConnectionsPerAddress === Infinity ? undefined : addressKey(address)
+    if (key !== undefined) {
+      const places = this.#placesByAddress.get(key) ?? 0
+      if (places >= maxConnectionsPerAddress) return 'maxConnectionsPerAddress'
+      this.#placesByAddress.set(key, places + 1)
+    }
+    this.#places++
+    let released = false
+    return () => {
+      if (released) return
+      released = true
+      this.#release(key)
+    }
+  }
+
+  #release (key: string | undefined): void {
+    this.#places--
+    if (key === undefined) return
+    const places = this.#placesByAddress.get(key)! - 1
+    if (places === 0) this.#placesByAddress.delete(key)
+    else this.#placesByAddress.set(key, places)
   }
 
   /** Closes all, and whoever opens from now on; each has its close timeout. For the end of the server. */
-  async drain (): Promise<void> {
-    this.#closing = true
-    await this.closeAll()
+  async drain (shutdown: Shutdown): Promise<void> {
+    this.#closing = shutdown
+    await this.#close([...this.#sockets.keys()], shutdown)
   }
 
-  add (socket: AnySocket): void {
-    this.#sockets.add(socket)
+  add (socket: AnySocket, connection: Connection, counters: Counters): void {
+    this.#sockets.set(socket, { connection, counters })
+    const closing = this.#closing
     // On the next tick: the handler still starts on an open socket.
-    if (this.#closing) process.nextTick(() => socket.close(CloseCode.GoingAway))
+    if (closing !== undefined) process.nextTick(() => socket.close(closing.code, closing.reason))
   }
 
   delete (socket: AnySocket): void {
     this.#sockets.delete(socket)
+  }
+
+  async #close (sockets: readonly AnySocket[], { code, reason, windowMs }: Shutdown): Promise<void> {
+    const started = Date.now()
+    let next = 0
+    while (next < sockets.length) {
+      const share = windowMs === 0 ? 1 : (Date.now() - started + SPREAD_STEP_MS) / windowMs
+      for (const due = Math.min(sockets.length, Math.ceil(share * sockets.length)); next < due; next++) sockets[next]!.close(code, reason)
+      if (next < sockets.length) await new Promise((resolve) => { setTimeout(resolve, SPREAD_STEP_MS) })
+    }
+    await Promise.all(sockets.map((socket) => socket.closed))
   }
 }

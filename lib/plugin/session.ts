@@ -4,6 +4,7 @@
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
 import type { ErrorKind } from '../../types/options.ts'
 import { CloseCode } from '../protocol/constants.ts'
+import { closed, failed, opened } from '../socket/channels.ts'
 import type { FaultSink } from '../socket/faults.ts'
 import type { OpenConnection } from '../socket/open.ts'
 import { WebSocket } from '../socket/websocket.ts'
@@ -30,35 +31,62 @@ export class Session implements FaultSink {
   /** Kept only for those who asked to be called with it. */
   readonly #request: FastifyRequest | undefined
   readonly #openedAt = performance.now()
+  /** Gives its place among the connections back. */
+  readonly #release: () => void
+  #instance!: FastifyInstance
   #open!: OpenConnection
   #logsRequest = true
   #lastLineAt = -Infinity
   #lastErrorAt = -Infinity
   #suppressedLines = 0
 
-  constructor (endpoint: Endpoint, request: FastifyRequest) {
+  constructor (endpoint: Endpoint, request: FastifyRequest, release: () => void) {
     const { onInvalidMessage, errorHandler } = endpoint.options
     this.#endpoint = endpoint
     this.#log = request.log
+    this.#release = release
     this.#request = onInvalidMessage === undefined && errorHandler === undefined ? undefined : request
   }
 
-  /** The connection is open: it is logged, listed, and handed to the handler. */
-  begin (open: OpenConnection, instance: FastifyInstance, request: FastifyRequest): void {
+  /** The connection is open: it is logged, listed, and handed to the handler; then `start` is called, and what comes is read. */
+  begin (open: OpenConnection, instance: FastifyInstance, request: FastifyRequest, start: () => void): void {
     this.#open = open
-    const { socket } = open
+    this.#instance = instance
+    const { socket, connection } = open
+    const { registry, counters, hooks } = this.#endpoint
     this.#logsRequest = this.#endpoint.logsRequests(request)
     if (this.#logsRequest) {
       this.#log.info({ url: request.url, remoteAddress: request.ip, protocol: socket.protocol, extensions: socket.extensions }, 'websocket open')
     }
-    this.#endpoint.registry.add(socket)
-    this.#run(() => this.#endpoint.handler.call(instance, socket, request), (error) => this.onFault('handler', error, undefined), () => open.receiver.handlerSettled())
+    counters.opened++
+    registry.add(socket, connection, counters)
+    if (hooks.onOpen.length === 0) return this.#handle(request, start)
+    this.#run(() => this.#runOpenHooks(request), (error) => {
+      this.onFault('handler', error, undefined)
+      // Whatever became of the error: what the hook had to prepare is not there.
+      socket.close(CloseCode.InternalError, INTERNAL_ERROR)
+    }, () => {
+      if (socket.readyState === WebSocket.OPEN) this.#handle(request, start)
+      else start()
+    })
+  }
+
+  async #runOpenHooks (request: FastifyRequest): Promise<void> {
+    for (const hook of this.#endpoint.hooks.onOpen) await hook.call(this.#instance, this.#open.socket, request)
+  }
+
+  #handle (request: FastifyRequest, start: () => void): void {
+    const { socket, receiver } = this.#open
+    if (opened.hasSubscribers) opened.publish({ socket, request })
+    this.#run(() => this.#endpoint.handler.call(this.#instance, socket, request), (error) => this.onFault('handler', error, undefined), () => receiver.handlerSettled())
+    start()
   }
 
   onFault (kind: ErrorKind, thrown: unknown, message: unknown): void {
     if ((kind === 'handler' || kind === 'listener') && this.#endedWithConnection(thrown)) return
     const { errorHandler } = this.#endpoint.options
     const error = describe(thrown, kind)
+    if (failed.hasSubscribers) failed.publish({ socket: this.#open.socket, kind, error })
     if (errorHandler === undefined) return this.#onFaultByDefault(kind, error)
     this.#run(() => errorHandler(error as never, this.#open.socket, this.#request!, message), (failure) => {
       if (!this.#endedWithConnection(failure)) this.#onFaultByDefault('handler', describe(failure, 'handler'))
@@ -68,6 +96,7 @@ export class Session implements FaultSink {
   onInvalidMessage ({ error, message }: InvalidMessage): void {
     const { socket } = this.#open
     const { onInvalidMessage } = this.#endpoint.options
+    this.#endpoint.counters.invalidMessages++
     if (onInvalidMessage === undefined) {
       socket.close(error.closeCode, INVALID_MESSAGE)
       this.onFault('message', error, message)
@@ -84,7 +113,15 @@ export class Session implements FaultSink {
 
   onClosed (): void {
     const { connection, socket } = this.#open
-    this.#endpoint.registry.delete(socket)
+    const { registry, counters, hooks } = this.#endpoint
+    registry.delete(socket)
+    counters.onClosed(connection)
+    this.#release()
+    const { closeCode, closeReason } = connection
+    if (closed.hasSubscribers) closed.publish({ socket, code: closeCode, reason: closeReason, wasClean: connection.wasClean })
+    for (const hook of hooks.onClose) {
+      this.#run(() => hook.call(this.#instance, socket, closeCode, closeReason), (error) => this.onFault('handler', error, undefined))
+    }
     if (!this.#logsRequest) return
     this.#log.info({
       code: connection.closeCode,

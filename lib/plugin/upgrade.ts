@@ -40,6 +40,10 @@ export function upgradeOf (request: IncomingMessage): Upgrade | undefined {
 export class Upgrade {
   /** Set by the check of the handshake. */
   handshake: OpeningHandshake | undefined
+  /** Gives back its place among the connections; set when it has one. */
+  release: () => void = noop
+  /** Called when it does not become a connection: with the status of the refusal, or undefined if the client has left. */
+  onRefused: (statusCode: number | undefined) => void = noop
 
   readonly #request: IncomingMessage
   readonly #socket: Duplex
@@ -92,8 +96,11 @@ export class Upgrade {
     const socket = this.#socket
     socket.removeListener('end', this.#onGone)
     socket.removeListener('close', this.#onGone)
-    if (socket.destroyed) return
-    if (this.#open === undefined || !response.switched) return linger(socket)
+    if (socket.destroyed) return this.onRefused(undefined)
+    if (this.#open === undefined || !response.switched) {
+      this.onRefused(response.statusCode)
+      return linger(socket)
+    }
     response.detachSocket(socket as never)
     const open = this.#open
     // The request may live as long as the connection: it shall not keep all this alive.
@@ -104,10 +111,13 @@ export class Upgrade {
   /** The client has left while hooks still ran: they see an aborted request. */
   readonly #onGone = (): void => {
     clearTimeout(this.#timer)
+    this.onRefused(undefined)
     this.#request.destroy()
     this.#socket.destroy()
   }
 }
+
+function noop (): void {}
 
 /** Answers on the raw response: the reply belongs to the hook that still runs. */
 function refuse (response: ServerResponse, { statusCode, code, message }: { statusCode?: number, code: string, message: string }): void {

@@ -25,6 +25,7 @@ import { MessageAssembler, type MessageSink, type TextAs } from './message-assem
 import { MessageSender } from './message-sender.ts'
 import { OutputBuffer, type WriteCallback } from './output-buffer.ts'
 import type { SharedMessage } from './shared-message.ts'
+import { TokenBucket } from './token-bucket.ts'
 
 export const State = {
   Open: 0,
@@ -62,6 +63,16 @@ export interface ConnectionOptions {
   readonly autoPong?: boolean
   /** What was agreed on of permessage-deflate; undefined if it was not. */
   readonly deflate?: DeflateSettings | undefined
+  /** What the peer may send; undefined without limit. */
+  readonly rateLimit?: RateLimit | undefined
+}
+
+export interface RateLimit {
+  readonly messagesPerSecond: number
+  /** Of the network, framing included. */
+  readonly bytesPerSecond: number
+  /** How many seconds' worth may come at once. */
+  readonly burst: number
 }
 
 /** A message that came compressed: while it is being inflated, and until it is delivered. */
@@ -75,6 +86,9 @@ const FRAMES_PER_TURN = 256
 /** The clock is read once for so many frames. */
 const FRAMES_PER_CLOCK = 32
 const TURN_MS = 5
+
+/** Control frames are answered and cost no application anything, so that nobody would notice a flood of them. */
+const CONTROL_FRAMES_PER_SECOND = 100
 
 export class Connection implements FrameSink, MessageSink {
   readonly role: Role
@@ -107,6 +121,9 @@ export class Connection implements FrameSink, MessageSink {
   readonly #maxMessageBytes: number
   readonly #highWaterMarkBytes: number
   readonly #autoPong: boolean
+  readonly #messageRate: TokenBucket | undefined
+  readonly #byteRate: TokenBucket | undefined
+  #controlRate: TokenBucket | undefined
 
   /** Input that was not parsed yet. */
   #rest: Buffer | undefined
@@ -124,7 +141,7 @@ export class Connection implements FrameSink, MessageSink {
   #pendingPong: Buffer | undefined
 
   constructor (options: ConnectionOptions) {
-    const { role, deflate, maxMessageBytes } = options
+    const { role, deflate, maxMessageBytes, rateLimit } = options
     this.role = role
     this.#deflate = deflate === undefined ? undefined : new DeflateCodec(role, deflate)
     this.#parser = new FrameParser(role, this, deflate !== undefined)
@@ -134,6 +151,11 @@ export class Connection implements FrameSink, MessageSink {
     this.#maxMessageBytes = maxMessageBytes
     this.#highWaterMarkBytes = options.highWaterMarkBytes
     this.#autoPong = options.autoPong ?? true
+    if (rateLimit !== undefined) {
+      const { messagesPerSecond, bytesPerSecond, burst } = rateLimit
+      this.#messageRate = new TokenBucket(messagesPerSecond, messagesPerSecond * burst)
+      this.#byteRate = new TokenBucket(bytesPerSecond, bytesPerSecond * burst)
+    }
   }
 
   /** Whether both Close frames have passed (§7.1.4). */
@@ -144,6 +166,11 @@ export class Connection implements FrameSink, MessageSink {
   /** False while nothing shall be read. */
   get reading (): boolean {
     return !this.#paused && this.#inflating === undefined
+  }
+
+  /** Whether the peer has begun something, a message or a frame, that it has not finished. */
+  get unfinished (): boolean {
+    return this.#parser.inFrame || this.#assembler.inMessage
   }
 
   /** Octets of messages that are not in the output yet, since one of them is being compressed. */
@@ -158,6 +185,7 @@ export class Connection implements FrameSink, MessageSink {
     this.bytesReceived += chunk.length
     // §5.5.1, §7.1.7: after a Close, or a failure, nothing that comes is looked at.
     if (this.state > State.CloseSent) return
+    if (this.#byteRate?.take(chunk.length, performance.now()) === false) return this.fail(new ProtocolError(CloseCode.PolicyViolation, 'too many bytes a second'))
     if (this.#rest !== undefined) {
       this.#rest = Buffer.concat([this.#rest, chunk])
       this.#restIsOwn = true
@@ -321,6 +349,7 @@ export class Connection implements FrameSink, MessageSink {
   }
 
   onMessage (data: string | Buffer, isBinary: boolean): void {
+    if (this.#messageRate?.take(1, this.#turnStart) === false) throw new ProtocolError(CloseCode.PolicyViolation, 'too many messages a second')
     this.messagesReceived++
     this.handler.onMessage(data, isBinary)
   }
@@ -391,6 +420,8 @@ export class Connection implements FrameSink, MessageSink {
 
   #onControl (opcode: number, buffer: Buffer, start: number, end: number): void {
     if (opcode === Opcode.Close) return this.#onClose(buffer, start, end)
+    this.#controlRate ??= new TokenBucket(CONTROL_FRAMES_PER_SECOND, CONTROL_FRAMES_PER_SECOND)
+    if (!this.#controlRate.take(1, this.#turnStart)) throw new ProtocolError(CloseCode.PolicyViolation, 'too many control frames')
     const payload = Buffer.from(buffer.subarray(start, end))
     if (opcode === Opcode.Pong) return this.handler.onPong(payload)
 

@@ -59,6 +59,11 @@ export class FrameParser {
     this.#rsv1Allowed = rsv1Allowed
   }
 
+  /** Whether a frame has begun that is not complete. */
+  get inFrame (): boolean {
+    return this.#missing > 0 || this.#heldLength > 0
+  }
+
   /**
    * Parses `chunk[offset, end)`, unmasking it in place. Returns where it stopped: the end, or the octet after
    * the frame whose handling set `halted`. Throws a ProtocolError, after which it must not be fed again.

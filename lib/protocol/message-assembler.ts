@@ -56,6 +56,11 @@ export class MessageAssembler {
     this.#textAs = textAs
   }
 
+  /** Whether a message has begun whose last fragment is still to come. */
+  get inMessage (): boolean {
+    return this.#opcode !== NO_MESSAGE
+  }
+
   /** A data frame that lies in `buffer[start, end)`. */
   onFrame (opcode: number, fin: boolean, rsv1: boolean, buffer: Buffer, start: number, end: number): void {
     this.#begin(opcode, fin, rsv1, end - start)

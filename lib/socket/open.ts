@@ -2,18 +2,22 @@
  * The one place where connection, transport and socket are wired together.
  */
 import type { Duplex } from 'node:stream'
-import { Connection } from '../protocol/connection.ts'
+import { FST_WS_ERR_SOCKET } from '../errors.ts'
+import { Connection, type RateLimit } from '../protocol/connection.ts'
 import type { Role } from '../protocol/constants.ts'
 import type { DeflateSettings } from '../protocol/deflate.ts'
 import type { Subprotocol } from '../subprotocol/subprotocol.ts'
 import { Transport } from '../transport/transport.ts'
 import type { FaultSink } from './faults.ts'
 import { Receiver } from './receiver.ts'
+import type { Ticker } from './ticker.ts'
+import { Watch, type WatchLimits } from './watch.ts'
 import { WebSocket, type SocketLimits } from './websocket.ts'
 
 /** What is the same for all connections of a route. */
-export interface OpenLimits extends SocketLimits {
+export interface OpenLimits extends SocketLimits, WatchLimits {
   readonly maxMessageBytes: number
+  readonly rateLimit?: RateLimit | undefined
   readonly closeTimeoutMs: number
   readonly autoPong?: boolean
 }
@@ -26,6 +30,7 @@ export interface OpenOptions {
   readonly deflate: DeflateSettings | undefined
   readonly url: string
   readonly limits: OpenLimits
+  readonly ticker: Ticker
   readonly faults: FaultSink
 }
 
@@ -34,6 +39,7 @@ export interface OpenConnection {
   readonly socket: WebSocket<string, any, any>
   readonly connection: Connection
   readonly receiver: Receiver
+  readonly watch: Watch
   /** Emits `open` and begins to read, with what had arrived behind the handshake; to be called on the tick after. */
   start (head: Buffer): void
 }
@@ -47,18 +53,25 @@ export function openWebSocket (duplex: Duplex, options: OpenOptions): OpenConnec
     textAs: subprotocol.textAs,
     highWaterMarkBytes: limits.highWaterMarkBytes,
     autoPong: limits.autoPong ?? true,
-    deflate
+    deflate,
+    rateLimit: limits.rateLimit
   })
   const transport = new Transport(duplex, connection, limits)
   const receiver = new Receiver(connection, subprotocol, limits, faults)
   connection.handler = receiver
   transport.onError = (error) => receiver.onSocketError(error)
-  const socket = new WebSocket({ connection, transport, receiver, ...options })
+  const watch = receiver.watch = new Watch(connection, transport, limits, options.ticker, () => {
+    transport.terminate()
+    receiver.fault('socket', new FST_WS_ERR_SOCKET('the peer gave no sign of life'))
+  })
+  const socket = new WebSocket({ connection, transport, receiver, watch, ...options })
   return {
     socket,
     connection,
     receiver,
+    watch,
     start (head) {
+      watch.start()
       receiver.opened()
       transport.start(head)
     }

@@ -11,8 +11,10 @@ import { CloseCode } from '../protocol/constants.ts'
 import { State, type Connection, type ConnectionHandler } from '../protocol/connection.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import { InvalidMessage, type Subprotocol } from '../subprotocol/subprotocol.ts'
+import { messageReceived } from './channels.ts'
 import type { FaultSink } from './faults.ts'
 import { MessageQueue } from './message-queue.ts'
+import type { Watch } from './watch.ts'
 
 export type BinaryType = 'nodebuffer' | 'arraybuffer' | 'fragments'
 
@@ -50,6 +52,8 @@ export class Receiver implements ConnectionHandler {
   /** The socket, set by it; what happens is emitted there. */
   emitter!: EventEmitter
   binaryType: BinaryType = 'nodebuffer'
+  /** Hears of pongs; set by whoever wires the connection. */
+  watch: Watch | undefined
 
   readonly #connection: Connection
   readonly #subprotocol: Subprotocol
@@ -176,6 +180,7 @@ export class Receiver implements ConnectionHandler {
   // What the connection tells
 
   onMessage (data: string | Buffer, isBinary: boolean): void {
+    if (messageReceived.hasSubscribers) messageReceived.publish({ socket: this.emitter, data, isBinary })
     if (this.#queue === undefined || this.#queue.length === 0) {
       if (this.#waiters.length > 0) return this.#deliverToWaiter(data, isBinary)
       if (this.emitter.listenerCount('message') > 0) return this.#deliver(data, isBinary)
@@ -185,12 +190,18 @@ export class Receiver implements ConnectionHandler {
   }
 
   onPing (payload: Buffer): void { this.#emit('ping', payload) }
-  onPong (payload: Buffer): void { this.#emit('pong', payload) }
+
+  onPong (payload: Buffer): void {
+    this.watch?.ponged(payload)
+    this.#emit('pong', payload)
+  }
+
   onDrain (): void { this.#emit('drain') }
 
   onClosing (): void {
     // What had arrived is still to be had, whoever had paused.
     this.#paused = false
+    this.watch?.stop()
     this.#abort?.abort(this.closedError())
     this.onClosingOnce?.()
     this.onClosingOnce = undefined

@@ -12,10 +12,12 @@ import { encodeRaw } from '../subprotocol/codec.ts'
 import { Prepared } from '../subprotocol/prepared.ts'
 import type { Subprotocol } from '../subprotocol/subprotocol.ts'
 import type { Transport } from '../transport/transport.ts'
+import { messageSent } from './channels.ts'
 import { EventTargetEmitter } from './event-target.ts'
 import type { BinaryType, CloseInfo, Receiver, ReceiverLimits } from './receiver.ts'
 import { messageStream } from './stream.ts'
 import { MessageIterator, nextMessage } from './takers.ts'
+import { EXPIRED, timeOf, type Watch } from './watch.ts'
 
 /** How a message is sent; `binary` and `fin` are for raw routes. */
 export interface SendOptions {
@@ -48,6 +50,7 @@ export interface WebSocketParts {
   readonly connection: Connection
   readonly transport: Transport
   readonly receiver: Receiver
+  readonly watch: Watch
   readonly subprotocol: Subprotocol
   readonly extensions: string
   readonly url: string
@@ -74,6 +77,7 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
   readonly #transport: Transport
   readonly #subprotocol: Subprotocol
   readonly #receiver: Receiver
+  readonly #watch: Watch
   readonly #limits: SocketLimits
   readonly #extensions: string
   readonly #url: string
@@ -91,6 +95,7 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
     this.#extensions = parts.extensions
     this.#url = parts.url
     this.#receiver = parts.receiver
+    this.#watch = parts.watch
     parts.receiver.emitter = this
     parts.transport.onDrain = () => this.#onWritten()
   }
@@ -124,6 +129,9 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
     if (type !== 'nodebuffer' && type !== 'arraybuffer' && type !== 'fragments') throw new TypeError("binaryType is 'nodebuffer', 'arraybuffer' or 'fragments'")
     this.#receiver.binaryType = type
   }
+
+  /** Milliseconds from the last heartbeat's ping to its pong; NaN before the first. */
+  get latencyMs (): number { return this.#watch.latencyMs }
 
   /** A place for what belongs to the connection; made when first touched. */
   get data (): SocketData { return (this.#data ??= {} as SocketData) }
@@ -163,6 +171,7 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
       if (callback !== undefined) process.nextTick(callback, this.#receiver.closedError())
       return false
     }
+    if (messageSent.hasSubscribers) messageSent.publish({ socket: this, message })
     if (callback !== undefined) this.#connection.addCallback(callback)
     return this.#belowMark()
   }
@@ -259,10 +268,24 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
    * an endpoint may not send, and FST_WS_ERR_CLOSE_REASON (a RangeError) for a reason above 123 bytes.
    */
   close (code: number = CloseCode.NormalClosure, reason: string = ''): void {
+    this.#connection.close(code, this.#checkedReason(code, reason))
+  }
+
+  #checkedReason (code: number, reason: string): string {
     if (!isSendableCloseCode(code, this.#connection.role)) throw new FST_WS_ERR_CLOSE_CODE(code)
     const text = String(reason)
     if (Buffer.byteLength(text) > MAX_CLOSE_REASON_BYTES) throw new FST_WS_ERR_CLOSE_REASON()
-    this.#connection.close(code, text)
+    return text
+  }
+
+  /**
+   * Closes at this time, within a second: a Date, or milliseconds since 1970. A later call takes its place, null cancels.
+   * Throws as `close`, and a RangeError for what is no time.
+   */
+  closeAt (when: Date | number | null, code: number = EXPIRED.code, reason: string = EXPIRED.reason): void {
+    const at = when === null ? undefined : timeOf(when)
+    if (at === undefined && when !== null) throw new RangeError('closeAt takes a Date, a number of milliseconds since 1970, or null')
+    this.#watch.closeAt(at, code, this.#checkedReason(code, reason))
   }
 
   /** Drops the connection at once, without a Close: both sides see 1006. */

@@ -16,6 +16,7 @@ import { offerDeflate, readDeflateAnswer, type DeflateParams } from '../handshak
 import { HandshakeError } from '../protocol/errors.ts'
 import type { FaultSink } from '../socket/faults.ts'
 import { openWebSocket, type OpenConnection, type OpenLimits } from '../socket/open.ts'
+import { Ticker } from '../socket/ticker.ts'
 import type { WebSocket } from '../socket/websocket.ts'
 import { Subprotocol } from '../subprotocol/subprotocol.ts'
 import { memoryPair, type MemoryDuplex } from '../transport/memory.ts'
@@ -60,7 +61,9 @@ const LIMITS = {
   queueBytes: 2 ** 26,
   whenFull: 'fail',
   highWaterMarkBytes: 65_536,
-  maxUnsentBytes: 2 ** 30
+  maxUnsentBytes: 2 ** 30,
+  heartbeat: false,
+  messageTimeoutMs: 0
 } as const
 
 /** Takes whatever the server wants of permessage-deflate. */
@@ -170,7 +173,7 @@ function open (end: MemoryDuplex, answer: Exclude<Answer, Refused>, url: string,
   }
   const { extensions } = answer
   const deflate = answer.deflate === undefined ? undefined : { ...DEFLATE, ...answer.deflate }
-  const opened: OpenConnection = openWebSocket(end, { role: 'client', subprotocol, extensions, deflate, url, limits, faults })
+  const opened: OpenConnection = openWebSocket(end, { role: 'client', subprotocol, extensions, deflate, url, limits, ticker: new Ticker(), faults })
   return opened
 }
 

@@ -21,3 +21,19 @@ export function prepareSocket (duplex: Duplex): void {
 export function writesAtOnce (duplex: Duplex): boolean {
   return duplex instanceof Socket && !('encrypted' in duplex)
 }
+
+interface Handle {
+  readonly writeQueueSize?: number
+  /** Of a TLS socket, the network's. */
+  readonly _parent?: Handle
+}
+
+/**
+ * A number that changes with every octet of the writes under way that the kernel takes; undefined where that cannot be seen.
+ * Nothing public tells: a stream knows of a write only when it is done, which for megabytes and a slow peer takes minutes.
+ * It is what `setTimeout` of a socket looks at, but not at the network behind TLS, where a write is one piece however long.
+ */
+export function writeProgress (duplex: Duplex): number | undefined {
+  const handle = (duplex as { _handle?: Handle | null })._handle
+  return handle?.writeQueueSize === undefined ? undefined : handle.writeQueueSize + (handle._parent?.writeQueueSize ?? 0)
+}

@@ -12,7 +12,7 @@ import { State, type Connection } from '../protocol/connection.ts'
 import { CloseCode } from '../protocol/constants.ts'
 import type { OutputBatch } from '../protocol/output-buffer.ts'
 import { setImmediate } from './real-timers.ts'
-import { writesAtOnce } from './tcp.ts'
+import { writeProgress, writesAtOnce } from './tcp.ts'
 
 export interface TransportOptions {
   /** From the end of Open to the destruction of the socket, whatever the peer does. */
@@ -34,6 +34,7 @@ export class Transport {
   /** Whether a write that the kernel took leaves nothing behind in the stream. */
   readonly #writesAtOnce: boolean
 
+  #started = false
   #inTurn = false
   #turnScheduled = false
   #continueScheduled = false
@@ -67,9 +68,21 @@ export class Transport {
     return output.payloadBytes + pendingBytes + (this.#inFlight === undefined ? 0 : this.#inFlight.payloadBytes)
   }
 
+  /** A number that changes when the peer takes something of what waits for it, and not when more is sent. */
+  get progress (): number {
+    const { output } = this.connection
+    return output.totalBytes - output.byteLength - (this.#inFlight === undefined ? 0 : writeProgress(this.#duplex) ?? this.#inFlight.byteLength)
+  }
+
+  /** Whether what the peer sends is being read. */
+  get reading (): boolean {
+    return this.#started && this.connection.reading
+  }
+
   /** Begins to read; `head` is what had arrived behind the opening handshake. */
   start (head: Buffer): void {
     const duplex = this.#duplex
+    this.#started = true
     duplex.on('data', (chunk: Buffer) => this.#receive(chunk))
     duplex.on('end', () => this.#receiveEof())
     if (duplex.destroyed) return this.#closed()

@@ -9,6 +9,7 @@ import type { Duplex } from 'node:stream'
 import t, { type Test } from 'tap'
 import type { FaultKind } from '../../lib/socket/faults.ts'
 import { openWebSocket, type OpenConnection, type OpenLimits } from '../../lib/socket/open.ts'
+import { Ticker } from '../../lib/socket/ticker.ts'
 import type { WebSocket } from '../../lib/socket/websocket.ts'
 import { Subprotocol } from '../../lib/subprotocol/subprotocol.ts'
 import { memoryPair } from '../../lib/transport/memory.ts'
@@ -34,7 +35,9 @@ const LIMITS: OpenLimits = {
   highWaterMarkBytes: 65_536,
   maxUnsentBytes: 64 * 1024 * 1024,
   queueBytes: 65_536,
-  whenFull: 'pause'
+  whenFull: 'pause',
+  heartbeat: false,
+  messageTimeoutMs: 0
 }
 
 function openEnd (role: 'server' | 'client', duplex: Duplex, limits: Partial<OpenLimits>): End {
@@ -47,6 +50,7 @@ function openEnd (role: 'server' | 'client', duplex: Duplex, limits: Partial<Ope
     deflate: undefined,
     url: 'ws://localhost/',
     limits: { ...LIMITS, ...limits },
+    ticker: new Ticker(),
     faults: {
       onFault: (kind, error) => { faults.push({ kind, error }) },
       onInvalidMessage () {},

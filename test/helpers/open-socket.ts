@@ -6,6 +6,7 @@ import AjvCompiler from '@fastify/ajv-compiler'
 import type { DeflateSettings } from '../../lib/protocol/deflate.ts'
 import type { FaultKind, FaultSink } from '../../lib/socket/faults.ts'
 import { openWebSocket, type OpenConnection, type OpenLimits } from '../../lib/socket/open.ts'
+import { Ticker } from '../../lib/socket/ticker.ts'
 import type { WebSocket } from '../../lib/socket/websocket.ts'
 import type { Contract } from '../../lib/subprotocol/contract.ts'
 import { createSubprotocol, Subprotocol, type InvalidMessage } from '../../lib/subprotocol/subprotocol.ts'
@@ -48,7 +49,9 @@ export const LIMITS: OpenLimits = {
   highWaterMarkBytes: 65_536,
   maxUnsentBytes: 16 * 1024 * 1024,
   queueBytes: 65_536,
-  whenFull: 'pause'
+  whenFull: 'pause',
+  heartbeat: false,
+  messageTimeoutMs: 0
 }
 
 const compiler = AjvCompiler()({}, { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: true } } as never) as unknown as SchemaCompiler
@@ -86,6 +89,7 @@ export function openSocket (options: SocketOptions = {}): OpenedSocket {
     deflate: options.deflate,
     url: 'ws://localhost/chat',
     limits: { ...LIMITS, ...options.limits },
+    ticker: new Ticker(),
     faults: sink
   })
   if (options.start !== false) process.nextTick(open.start, Buffer.alloc(0))

@@ -11,6 +11,7 @@ import t, { type Test } from 'tap'
 import duplex, { defineWebSocketRoute, json, prepare, WebSocket } from '../../index.ts'
 import { acceptHandshake, readHandshake } from '../../lib/handshake/server-handshake.ts'
 import { openWebSocket, type OpenConnection } from '../../lib/socket/open.ts'
+import { Ticker } from '../../lib/socket/ticker.ts'
 import { Subprotocol } from '../../lib/subprotocol/subprotocol.ts'
 import { injectWebSocket, type AnyInjectOptions, type InjectApp, type InjectedClient } from '../../lib/testing/inject.ts'
 import { MemoryDuplex } from '../../lib/transport/memory.ts'
@@ -37,7 +38,7 @@ function agree (request: IncomingMessage, subprotocol = '', more: Record<string,
 }
 
 const LIMITS = {
-  maxMessageBytes: 2 ** 25, closeTimeoutMs: 5_000, highWaterMarkBytes: 65_536, maxUnsentBytes: 2 ** 27, queueBytes: 65_536, whenFull: 'pause'
+  maxMessageBytes: 2 ** 25, closeTimeoutMs: 5_000, highWaterMarkBytes: 65_536, maxUnsentBytes: 2 ** 27, queueBytes: 65_536, whenFull: 'pause', heartbeat: false, messageTimeoutMs: 0
 } as const
 
 /** Answers 101 and opens a server's end on which `handler` acts. */
@@ -46,7 +47,7 @@ function accepting (handler: (open: OpenConnection, request: IncomingMessage, so
     socket.write(agree(request))
     const faults = { onFault () {}, onInvalidMessage () {}, onMessagesDiscarded () {}, onClosed () {} }
     const subprotocol = new Subprotocol({ name: '', what: 'a test', codec: undefined })
-    const open = openWebSocket(socket, { role: 'server', subprotocol, extensions: '', deflate: undefined, url: '', limits: LIMITS, faults })
+    const open = openWebSocket(socket, { role: 'server', subprotocol, extensions: '', deflate: undefined, url: '', limits: LIMITS, ticker: new Ticker(), faults })
     handler(open, request, socket)
     process.nextTick(open.start, head)
   }

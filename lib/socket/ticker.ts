@@ -1,0 +1,42 @@
+/**
+ * The clock of all connections of a server: one timer for each period, however many connections there are, and none
+ * while there are none. Time is counted in ticks, so a process that stood still for a minute has not aged its peers by one.
+ */
+
+export interface Ticking {
+  tick (): void
+}
+
+interface Group {
+  readonly members: Set<Ticking>
+  readonly timer: NodeJS.Timeout
+}
+
+export class Ticker {
+  readonly #groups = new Map<number, Group>()
+
+  /** Ticks until `delete`. */
+  add (periodMs: number, member: Ticking): void {
+    let group = this.#groups.get(periodMs)
+    if (group === undefined) {
+      const members = new Set<Ticking>()
+      const timer = setInterval(tickAll, periodMs, members)
+      // A connection keeps the process alive; its clock need not.
+      timer.unref()
+      group = { members, timer }
+      this.#groups.set(periodMs, group)
+    }
+    group.members.add(member)
+  }
+
+  delete (periodMs: number, member: Ticking): void {
+    const group = this.#groups.get(periodMs)
+    if (group === undefined || !group.members.delete(member) || group.members.size > 0) return
+    clearInterval(group.timer)
+    this.#groups.delete(periodMs)
+  }
+}
+
+function tickAll (members: Set<Ticking>): void {
+  for (const member of members) member.tick()
+}
