@@ -20,7 +20,7 @@ const unquoted = (cell: string): string => cell.replaceAll('`', '')
 function spelled (name: string, value: unknown): string | undefined {
   if (typeof value === 'string') return `'${value}'`
   if (typeof value === 'boolean') return String(value)
-  if (typeof value !== 'number') return undefined
+  if (typeof value !== 'number' || value === Infinity) return undefined
   if (name.endsWith('Ms')) return value.toLocaleString('en').replaceAll(',', ' ')
   return value % 2 ** 20 === 0 ? `${value / 2 ** 20} MiB` : `${value / 2 ** 10} KiB`
 }
