@@ -52,7 +52,9 @@ export class DeflateTester {
     this.#resetsDeflate = agreed.has('client_no_context_takeover') || fitting.has('client_no_context_takeover')
     this.#resetsInflate = agreed.has('server_no_context_takeover')
     this.#deflate = createDeflateRaw({ windowBits: Number(agreed.get('client_max_window_bits') ?? 15) })
-    this.#inflate = createInflateRaw({ windowBits: Number(agreed.get('server_max_window_bits') ?? 15) })
+    const windowBits = Number(agreed.get('server_max_window_bits') ?? 15)
+    // zlib looks back over all it has put out in one piece, whatever the window: a piece must not be larger than that.
+    this.#inflate = createInflateRaw({ windowBits, chunkSize: Math.min(constants.Z_DEFAULT_CHUNK, 2 ** windowBits) })
   }
 
   async compress (message: Buffer): Promise<Buffer> {

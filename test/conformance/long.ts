@@ -2,7 +2,7 @@
  * All cases of the Autobahn suite, with a table of the grades: `npm run test:conformance`. With CONFORMANCE_REPORT=1 every
  * case sends as many messages as the suite has it, and the table goes to `docs/conformance.md`.
  */
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import type { Case, Grade, Verdict } from './run-case.ts'
 import { aimOf, gradesOf, inSections, loadCases, runCases, sectionOf, shortened, startEcho } from './suite.ts'
@@ -10,6 +10,9 @@ import { aimOf, gradesOf, inSections, loadCases, runCases, sectionOf, shortened,
 /** The large messages of section 9 go one after the other, so that each has the machine for itself. */
 const AT_A_TIME: Readonly<Record<number, number>> = { 9: 1, 12: 6, 13: 6 }
 const MOST_AT_A_TIME = 32
+const REPORT = new URL('../../docs/conformance.md', import.meta.url)
+/** What follows on the page is not written by the run. */
+const BY_HAND = '<!-- Above: written by the run.'
 const DEFLATE_SECTIONS = [12, 13]
 const WRITES_REPORT = process.env.CONFORMANCE_REPORT === '1'
 /** Messages of 8 KiB and more that a case of sections 12 and 13 sends. */
@@ -50,7 +53,9 @@ t.test('all sections', async (t) => {
   }
   const table = makeTable(verdicts)
   for (const line of table) t.comment(line)
-  if (WRITES_REPORT) writeFileSync(new URL('../../docs/conformance.md', import.meta.url), makeReport(table, all, verdicts))
+  if (!WRITES_REPORT) return
+  const page = readFileSync(REPORT, 'utf8')
+  writeFileSync(REPORT, makeReport(table, all, verdicts) + page.slice(page.indexOf(BY_HAND)))
 })
 
 /** A row for each section: how many cases got each grade for what came back, and for how it ended. */
@@ -81,7 +86,9 @@ function makeReport (table: readonly string[], cases: ReadonlyMap<string, Case>,
     `The ${verdicts.size} cases of the Autobahn fuzzing client (suite 25.10.1), put over TCP to a raw route that echoes: by the runner in`,
     '`test/conformance`, which was written from a description of the cases, and not by the suite itself.',
     `Written by \`CONFORMANCE_REPORT=1 npm run test:conformance\` on ${new Date().toISOString().slice(0, 10)} with Node ${process.versions.node}.`,
-    '[The requirements of the RFCs](rfc-requirements.md) are mapped to tests of their own.',
+    'The [requirements of the RFCs](#requirements-of-rfc-6455-and-rfc-7692), below, have tests of their own.',
+    '',
+    '## The cases',
     '',
     'Every case has a grade for what came back and one for how the connection ended: one number where both are the same, otherwise `back / end`.',
     '',

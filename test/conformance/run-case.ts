@@ -77,6 +77,7 @@ export interface Case {
 
 interface Event {
   readonly event: string
+  readonly length: number
   /** Let go once it was compared. */
   payload: Buffer
   /** Whether it is the message that was sent, where that is what is asked. */
@@ -199,6 +200,8 @@ class Tester {
   closedFirst: 'tester' | 'server' | undefined
   /** The server has ended the TCP connection, or broken it off. */
   hasServerEnded = false
+  /** What came is handed on in order, however long it takes to inflate. */
+  inflated = Promise.resolve()
 
   readonly #socket: Socket
   #isOpen = false
@@ -207,8 +210,6 @@ class Tester {
   /** Less than this is not worth looking at. */
   #needed = 0
   #message: { readonly op: number, readonly isCompressed: boolean, readonly parts: Buffer[] } | undefined
-  /** What came is handed on in order, however long it takes to inflate. */
-  #inflated = Promise.resolve()
   #wake = (): void => {}
 
   constructor (port: number) {
@@ -324,7 +325,7 @@ class Tester {
   #onFrame (op: number, fin: boolean, rsv1: boolean, payload: Buffer): void {
     if (this.serverClose !== undefined) this.fault = `the server sent a frame of opcode ${op} after its Close frame`
     else if (op === CLOSE) this.#onClose(payload)
-    else if (op === PING || op === PONG) this.events.push({ event: op === PING ? 'ping' : 'pong', payload })
+    else if (op === PING || op === PONG) this.events.push({ event: op === PING ? 'ping' : 'pong', length: payload.length, payload })
     else {
       this.#message ??= { op, isCompressed: rsv1, parts: [] }
       this.#message.parts.push(payload)
@@ -334,7 +335,7 @@ class Tester {
       const isText = this.#message.op === TEXT
       this.#message = undefined
       if (this.deflate === undefined) return this.#onMessage(whole, isText)
-      this.#inflated = this.#inflated.then(() => this.#inflate(whole, isText, isCompressed))
+      this.inflated = this.inflated.then(() => this.#inflate(whole, isText, isCompressed))
     }
   }
 
@@ -350,7 +351,7 @@ class Tester {
 
   #onMessage (payload: Buffer, isText: boolean): void {
     if (isText && !isUtf8(payload)) this.fault = 'the server sent text that is not UTF-8'
-    this.events.push({ event: isText ? 'text' : 'binary', payload })
+    this.events.push({ event: isText ? 'text' : 'binary', length: payload.length, payload })
   }
 
   #onClose (payload: Buffer): void {
@@ -492,6 +493,7 @@ async function awaitAnswers (tester: Tester, testCase: Case, clock: Clock): Prom
 async function endConnection (tester: Tester): Promise<'by the server' | 'by the tester'> {
   if (tester.closedFirst === 'tester') await tester.untilFor(CLOSING_SECONDS, () => tester.isOver)
   if (tester.serverClose !== undefined) await tester.untilFor(CLOSING_SECONDS, () => tester.hasServerEnded || tester.fault !== undefined)
+  await tester.inflated
   return tester.hasServerEnded ? 'by the server' : 'by the tester'
 }
 
@@ -513,7 +515,7 @@ function matches (events: ReadonlyArray<Event | string>, sequence: readonly Expe
     const event = events[i]!
     if (typeof expected === 'string' || typeof event === 'string') return expected === event
     if (expected.same === true) return expected.event === event.event && event.same === true
-    if (expected.event !== event.event || (expected.length ?? event.payload.length) !== event.payload.length) return false
+    if (expected.event !== event.event || (expected.length ?? event.length) !== event.length) return false
     return expectedPayload(expected, testCase).equals(event.payload)
   })
 }
@@ -546,7 +548,7 @@ function gradeClose (tester: Tester, { close }: Case, ended: 'by the server' | '
 }
 
 function describeEvents (events: ReadonlyArray<Event | string>): string {
-  const names = events.map((event) => typeof event === 'string' ? event : `${event.event} of ${event.payload.length}`)
+  const names = events.map((event) => typeof event === 'string' ? event : `${event.event} of ${event.length}`)
   if (names.length === 0) return 'nothing came'
   return names.length <= 10 ? names.join(', ') : `${names.slice(0, 10).join(', ')} and ${names.length - 10} more`
 }
