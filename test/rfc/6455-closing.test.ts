@@ -116,7 +116,7 @@ t.test('§5.5.1 after both Close frames an endpoint MUST close the TCP connectio
     }
   }
   const listener = await Listener.start(t)
-  const limits = { maxMessageBytes: 1024, closeTimeoutMs: 50, highWaterMarkBytes: 1024, maxUnsentBytes: 1024 * 1024, queueBytes: 1024, whenFull: 'pause' } as const
+  const limits = { maxMessageBytes: 1024, closeTimeoutMs: 50, highWaterMarkBytes: 1024, maxUnsentBytes: 1024 * 1024, queueBytes: 1024, whenFull: 'pause', heartbeat: false, messageTimeoutMs: 0 } as const
   const waiting = await openClient(listener, { limits })
   waiting.wire.write(waiting.peer.close(1000))
   t.strictSame(await waiting.wire.lines(1), ['close 1000 ""'])

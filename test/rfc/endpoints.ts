@@ -10,6 +10,7 @@ import type { Test } from 'tap'
 import { connect, type Connected, type ConnectOptions, type Refused } from '../../lib/client/connect.ts'
 import type { Role } from '../../lib/protocol/constants.ts'
 import { openWebSocket, type OpenOptions } from '../../lib/socket/open.ts'
+import { Ticker } from '../../lib/socket/ticker.ts'
 import type { WebSocket } from '../../lib/socket/websocket.ts'
 import { Subprotocol } from '../../lib/subprotocol/subprotocol.ts'
 import type { DuplexOptions } from '../../types/options.ts'
@@ -94,7 +95,9 @@ const CLIENT_LIMITS: OpenOptions['limits'] = {
   highWaterMarkBytes: 65_536,
   maxUnsentBytes: 16 * 1024 * 1024,
   queueBytes: 65_536,
-  whenFull: 'pause'
+  whenFull: 'pause',
+  heartbeat: false,
+  messageTimeoutMs: 0
 }
 
 /** The client role, after a handshake. */
@@ -110,6 +113,7 @@ export async function openClient (listener: Listener, options: ClientOptions = {
     deflate: undefined,
     url: 'ws://localhost/',
     limits: options.limits ?? CLIENT_LIMITS,
+    ticker: new Ticker(),
     faults: { onFault () {}, onInvalidMessage () {}, onMessagesDiscarded () {}, onClosed () {} }
   })
   const listened = listenTo(open.socket)
