@@ -45,6 +45,7 @@ const MAX_FINAL_BLOCKS = 64
 const FLUSH_TAIL_BYTES = 4
 /** §7.2.2: those octets; and a final block, by which zlib tells a whole message from one that was cut off. */
 const INFLATE_TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff, 0x03, 0x00])
+const FINAL_BLOCK_BYTES = 2
 
 const NOTHING = Buffer.alloc(0)
 
@@ -109,7 +110,7 @@ export class DeflateCodec {
     try {
       while (!inflation.done) {
         const options = this.#inflateOptions(inflation, LARGEST_CHUNK)
-        inflation.take(inflateRawSync(inflation.rest, options) as unknown as Inflated)
+        inflation.take(inflateRawSync(inflation.rest, options) as unknown as Inflated, options)
       }
     } catch (error) {
       if (isTooLarge(error) && maxBytes > INFLATE_STEP_BYTES) return undefined
@@ -126,16 +127,18 @@ export class DeflateCodec {
         finished()
         done(error === null ? this.#inflated(inflation) : inflateError(error))
       }
-      const step = (): void => inflateRaw(inflation.rest, this.#inflateOptions(inflation, INFLATE_STEP_BYTES), attempt)
-      const attempt = (failure: Error | null, inflated: unknown): void => {
-        try {
-          if (failure !== null) throw failure
-          inflation.take(inflated as Inflated)
-          if (!inflation.done) return step()
-        } catch (error) {
-          return settle(error)
-        }
-        settle(null)
+      const step = (): void => {
+        const options = this.#inflateOptions(inflation, INFLATE_STEP_BYTES)
+        inflateRaw(inflation.rest, options, (failure: Error | null, inflated: unknown): void => {
+          try {
+            if (failure !== null) throw failure
+            inflation.take(inflated as Inflated, options)
+            if (!inflation.done) return step()
+          } catch (error) {
+            return settle(error)
+          }
+          settle(null)
+        })
       }
       try {
         step()
@@ -214,13 +217,22 @@ class Inflation {
     return length === 0 || (length === INFLATE_TAIL.length && this.parts.length > 0)
   }
 
-  take ({ buffer, engine }: Inflated): void {
+  take ({ buffer, engine }: Inflated, options: ZlibOptions): void {
     if (buffer.length > this.room) throw TOO_LARGE
     if (this.parts.length === MAX_FINAL_BLOCKS) throw new ProtocolError(CloseCode.PolicyViolation, 'too many final blocks in a compressed message')
+    const block = this.rest
+    this.rest = block.subarray(engine.bytesWritten)
+    if (this.rest.length === 0 && hasTakenTail(block, buffer, options)) throw new ProtocolError(CloseCode.InvalidFramePayloadData, 'data that cannot be inflated')
     this.parts.push(buffer)
     this.room -= buffer.length
-    this.rest = this.rest.subarray(engine.bytesWritten)
   }
+}
+
+/** Whether a stored block that was cut off has taken all that we put behind it for its data, our final block included: without that block less comes out. */
+function hasTakenTail (block: Buffer, inflated: Buffer, options: ZlibOptions): boolean {
+  if (!inflated.subarray(-INFLATE_TAIL.length).equals(INFLATE_TAIL)) return false
+  const { buffer } = inflateRawSync(block.subarray(0, -FINAL_BLOCK_BYTES), { ...options, finishFlush: constants.Z_SYNC_FLUSH }) as unknown as Inflated
+  return buffer.length < inflated.length
 }
 
 /** What one direction may refer back to (§7.2.3.2): the end of what was compressed before. */
