@@ -9,6 +9,8 @@ import type { Shutdown } from '../../lib/protocol/connection.ts'
 export const MAX_MESSAGE_BYTES = 100
 export const HIGH_WATER_MARK_BYTES = 40
 const FRAMES_PER_TURN = 256
+/** So many may come at once, and none later, since the clock stands still. */
+const MOST_CONTROL_FRAMES = 100
 
 /** What arrives. `bad` breaks a rule that the header shows, `not UTF-8` shows with its last octet. */
 export type Incoming =
@@ -89,6 +91,7 @@ export class Model implements Endpoint {
   #unsentBytes = 0
   #blocked = false
   #waitingPong: string | undefined
+  #controlFrames = 0
   #sendingFragments = false
   /** The message whose fragments arrive. */
   #message: { readonly kind: 'text' | 'binary', payload: string } | undefined
@@ -223,6 +226,7 @@ export class Model implements Endpoint {
   }
 
   #finish (frame: Incoming): void {
+    if ((frame.kind === 'ping' || frame.kind === 'pong') && ++this.#controlFrames > MOST_CONTROL_FRAMES) return this.#fail(1008)
     switch (frame.kind) {
       case 'ping':
         if (this.#blocked && this.#unsentBytes > HIGH_WATER_MARK_BYTES) this.#waitingPong = frame.payload
