@@ -146,7 +146,7 @@ function refer (random: Random, windowBits: number, context: Buffer): { payload:
   }
 
   bits.number(2, 3)
-  for (let i = random.between(1, 4); i > 0; i--) {
+  for (let i = random.below(4) + (all.length === 0 ? 1 : 0); i > 0; i--) {
     all.push(random.below(256))
     symbol(all.at(-1)!)
   }

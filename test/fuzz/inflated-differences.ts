@@ -34,6 +34,8 @@ interface CompressedMessage {
   /** What all its frames have announced, up to the one at hand. */
   readonly announced: bigint
   readonly isComplete: boolean
+  /** Its last frame, or the one at hand. */
+  readonly last: number
 }
 
 /** Where the two part, in a compressed message or behind one. */
@@ -42,7 +44,7 @@ interface Parting {
   readonly at: number
   /** How much both have told before. */
   readonly told: number
-  readonly message: CompressedMessage | undefined
+  readonly message: CompressedMessage
   readonly verdict: Verdict
   /** Whether it refers to what is further back than the window reaches. */
   readonly isBeyondWindow: boolean
@@ -86,12 +88,12 @@ export const ACCEPTED_INFLATED: readonly AcceptedInflated[] = [
   {
     name: 'compressed form that is larger than the limit',
     reason: '§6.2 leaves limits to the endpoint. Ours is for the message that comes out, and gives its compressed form an eighth more; that of ws is for both.',
-    fits: ({ message, maxBytes, theirs, at }) => message !== undefined && message.announced > BigInt(maxBytes) && theirs.end === 'failed' && theirs.frame === at && theirs.code === CloseCode.MessageTooBig
+    fits: ({ message, maxBytes, theirs, at }) => message.announced > BigInt(maxBytes) && theirs.end === 'failed' && theirs.frame === at && theirs.code === CloseCode.MessageTooBig
   },
   {
     name: 'fragment that cannot be inflated, or to too much',
     reason: '§6.2: all fragments are put together, and then inflated. So do we; ws finds it with the fragment, and we when the message is complete, unless something else comes before.',
-    fits: ({ message, verdict, ours, theirs, told, at }) => message?.isComplete === false && isWrong(verdict) && failsSo(theirs, at) &&
+    fits: ({ message, verdict, ours, theirs, told, at }) => !message.isComplete && isWrong(verdict) && failsSo(theirs, at) &&
       ours.kinds.slice(told).every((kind) => kind === Kind.Ping || kind === Kind.Pong)
   },
   {
@@ -105,18 +107,24 @@ export function explainInflated ({ deflate, maxMessageBytes }: Setting, bytes: B
   const told = firstDifference(ours, theirs)
   const at = Math.min(ours.frames[told] ?? ours.frame, theirs.frames[told] ?? theirs.frame)
   const messages = compressedMessages(layOut(bytes), at)
-  const message = messages.at(-1)?.isLast === true ? messages.pop()!.message : undefined
+  const message = messages.find(({ last }) => last === at)
+  if (message === undefined) return undefined
 
   let context: Buffer = Buffer.alloc(0)
   let hadFinalBlock = false
   let hadNothing = false
-  for (const { message: { payload } } of messages) {
-    const { data, finalBlocks } = judge(payload, context, Infinity, true)
-    if (deflate!.takeover) context = Buffer.concat([context, data]).subarray(-LARGEST_WINDOW)
-    hadFinalBlock ||= finalBlocks > 0
-    hadNothing ||= payload.length === 0
+  let verdict = NOTHING
+  for (const one of messages) {
+    // Behind where they part there is no one but us to be judged.
+    const isDelivered = one.isComplete && one.last < ours.frame
+    const of = judge(one.payload, context, isDelivered ? Infinity : maxMessageBytes, one.isComplete)
+    if (one.isComplete && deflate!.takeover) context = Buffer.concat([context, of.data]).subarray(-LARGEST_WINDOW)
+    if (isDelivered && !sameData(ours.data[ours.frames.indexOf(one.last)] ?? '', of.data)) return undefined
+    if (one === message) verdict = of
+    if (one.last >= at) continue
+    hadFinalBlock ||= of.finalBlocks > 0
+    hadNothing ||= one.payload.length === 0
   }
-  const verdict = message === undefined ? NOTHING : judge(message.payload, context, maxMessageBytes, message.isComplete)
   const isBeyondWindow = verdict.reach > 2 ** deflate!.windowBits
   const parting: Parting = { at, told, message, verdict, isBeyondWindow, hadFinalBlock, hadNothing, maxBytes: maxMessageBytes, takeover: deflate!.takeover, ours, theirs }
   return isRight(parting) ? ACCEPTED_INFLATED.find(({ fits }) => fits(parting)) : undefined
@@ -125,7 +133,6 @@ export function explainInflated ({ deflate, maxMessageBytes }: Setting, bytes: B
 /** Whether this package does with the message at this frame what it should. */
 function isRight ({ ours, verdict, isBeyondWindow, message, at, told, maxBytes }: Parting): boolean {
   const { status, data, finalBlocks } = verdict
-  if (message === undefined) return false
   const failure = ours.end === 'failed' && ours.frame === at ? ours.code : undefined
   // What is wrong with it is found when it is complete; only its size, as it comes, may be too much before.
   if (!message.isComplete) return failure === undefined || failure === CloseCode.MessageTooBig
@@ -149,27 +156,24 @@ function firstDifference (ours: Outcome, theirs: Outcome): number {
   return i
 }
 
-/** The compressed messages up to this frame; whether it belongs to the last of them. */
-function compressedMessages (frames: readonly Frame[], at: number): Array<{ message: CompressedMessage, isLast: boolean }> {
-  const messages: Array<{ message: CompressedMessage, isLast: boolean }> = []
+/** The compressed messages, and that which has this frame up to it. */
+function compressedMessages (frames: readonly Frame[], at: number): CompressedMessage[] {
+  const messages: CompressedMessage[] = []
   let ofMessage: Frame[] = []
-  for (const [i, frame] of frames.slice(0, at + 1).entries()) {
+  for (const [i, frame] of frames.entries()) {
     if (frame.opcode >= Opcode.Close) continue
     ofMessage.push(frame)
     const isComplete = frame.fin && BigInt(frame.payload.length) === frame.length
-    if (!isComplete && i < at) continue
-    if (ofMessage[0]!.rsv1) {
+    if (ofMessage[0]!.rsv1 && (isComplete || i === at)) {
       messages.push({
-        message: {
-          opcode: ofMessage[0]!.opcode,
-          payload: Buffer.concat(ofMessage.map(({ payload }) => payload)),
-          announced: ofMessage.reduce((sum, { length }) => sum + (length ?? 0n), 0n),
-          isComplete
-        },
-        isLast: i === at
+        opcode: ofMessage[0]!.opcode,
+        payload: Buffer.concat(ofMessage.map(({ payload }) => payload)),
+        announced: ofMessage.reduce((sum, { length }) => sum + (length ?? 0n), 0n),
+        isComplete,
+        last: i
       })
     }
-    ofMessage = []
+    if (isComplete) ofMessage = []
   }
   return messages
 }

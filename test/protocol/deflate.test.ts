@@ -510,7 +510,12 @@ t.test('what cannot be inflated', async t => {
     for (const missing of [7, 8, 100]) {
       for (const isFinal of [false, true]) await inflatesTo(t, stored(noise(200), isFinal).subarray(0, -missing), 1007)
     }
-    for (const missing of [1, 2, 3, 5]) await inflatesTo(t, stored(noise(200), true).subarray(0, -missing), 1007, {}, `${missing}: final`)
+    for (const missing of [1, 2, 3, 5, 6]) await inflatesTo(t, stored(noise(200), true).subarray(0, -missing), 1007, {}, `${missing}: final`)
+  })
+
+  t.test('the same octets as those that are added, as data of a message', async t => {
+    const message = Buffer.concat([noise(200), Buffer.from('0000ffff0300', 'hex')])
+    for (const payload of [ended(stored(message, true)), ended(stored(message)), compressed(message)]) await inflatesTo(t, payload, outcome(message))
   })
 
   t.test('garbage, known to be that', async t => {
