@@ -18,7 +18,7 @@ const LARGEST_WINDOW = 2 ** 15
 const TAIL = Buffer.from('0000ffff', 'hex')
 
 /** What is to be made of the payload of a message. */
-interface Verdict {
+export interface Verdict {
   readonly status: 'whole' | 'cut off' | 'broken' | 'too large'
   readonly data: Buffer
   readonly finalBlocks: number
@@ -179,7 +179,7 @@ function compressedMessages (frames: readonly Frame[], at: number): CompressedMe
 }
 
 /** Reads a message by the letter of §7.2.2, or what there is of it. */
-function judge (payload: Buffer, context: Buffer, maxBytes: number, isComplete: boolean): Verdict {
+export function judge (payload: Buffer, context: Buffer, maxBytes: number, isComplete: boolean): Verdict {
   if (payload.length === 0) return NOTHING
   const whole = isComplete ? Buffer.concat([payload, TAIL]) : payload
   let data: Buffer = Buffer.alloc(0)
