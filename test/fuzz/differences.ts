@@ -81,10 +81,10 @@ export function overlooked (bytes: Buffer, ours: Outcome): string | undefined {
   for (let i = 0; i < read; i++) {
     if (!isMinimal(frames[i])) return `frame ${i} has a length that is not in its shortest form`
   }
-  const last = frames.findLastIndex((frame, i) => i < read && !isControl(frame))
+  // The rest is judged when the header is whole.
+  const last = frames.findLastIndex((frame, i) => i < read && !isControl(frame) && frame.hasHeader)
   if (last === -1) return undefined
-  // The order of fragments is judged with the header.
-  if (frames[last]!.hasHeader && breaksOrder(frames, last)) return `frame ${last} continues nothing, or does not continue what it should`
+  if (breaksOrder(frames, last)) return `frame ${last} continues nothing, or does not continue what it should`
   if (!canBeText(frames, last)) return `the message of frame ${last} is not UTF-8`
   if (emptyFragments(frames, last) > MAX_EMPTY_FRAGMENTS) return `the message of frame ${last} has too many empty fragments`
   return undefined
@@ -131,7 +131,7 @@ function canBeText (frames: readonly Frame[], at: number): boolean {
   const decoder = new TextDecoder('utf-8', { fatal: true })
   try {
     for (const { payload } of message) decoder.decode(payload, { stream: true })
-    if (last.fin && BigInt(last.payload.length) === last.length) decoder.decode()
+    if (last.fin && last.isWhole) decoder.decode()
     return true
   } catch {
     return false

@@ -163,7 +163,7 @@ function compressedMessages (frames: readonly Frame[], at: number): CompressedMe
   for (const [i, frame] of frames.entries()) {
     if (frame.opcode >= Opcode.Close) continue
     ofMessage.push(frame)
-    const isComplete = frame.fin && BigInt(frame.payload.length) === frame.length
+    const isComplete = frame.fin && frame.isWhole
     if (ofMessage[0]!.rsv1 && (isComplete || i === at)) {
       messages.push({
         opcode: ofMessage[0]!.opcode,

@@ -16,6 +16,8 @@ export interface Frame {
   readonly hasHeader: boolean
   /** Unmasked, as far as it is there. */
   readonly payload: Buffer
+  /** Whether all of it is there. */
+  readonly isWhole: boolean
 }
 
 export function layOut (bytes: Buffer): Frame[] {
@@ -35,7 +37,7 @@ export function layOut (bytes: Buffer): Frame[] {
     const end = hasHeader && length! <= BigInt(bytes.length - start) ? start + Number(length) : bytes.length
     const payload = hasHeader ? Buffer.from(bytes.subarray(start, end)) : Buffer.alloc(0)
     if (masked) for (let i = 0; i < payload.length; i++) payload[i]! ^= bytes[keyAt + (i & 3)]!
-    frames.push({ opcode: first & 0x0f, fin: first >= 0x80, rsv1: (first & 0x40) !== 0, masked, lengthBits, length, hasHeader, payload })
+    frames.push({ opcode: first & 0x0f, fin: first >= 0x80, rsv1: (first & 0x40) !== 0, masked, lengthBits, length, hasHeader, payload, isWhole: hasHeader && BigInt(payload.length) === length })
     at = hasHeader ? Math.max(end, at + 2) : bytes.length
   }
   return frames
