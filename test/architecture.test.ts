@@ -4,11 +4,9 @@
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import ts from 'typescript'
-
-const ROOT = fileURLToPath(new URL('../', import.meta.url))
+import { ROOT } from './helpers/root.ts'
 
 /** What the files of a folder, or one file, may import besides their own folder. */
 interface Floor {
@@ -74,7 +72,7 @@ interface Source {
 function sourcePaths (): string[] {
   const inFolder = (folder: string): string[] => readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
     .map((path) => join(folder, path).replaceAll('\\', '/'))
-    .filter((path) => path.endsWith('.ts') && !path.endsWith('.tst.ts'))
+    .filter((path) => path.endsWith('.ts'))
   return ['index.ts', ...inFolder('lib'), ...inFolder('types')]
 }
 
