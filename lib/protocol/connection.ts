@@ -344,8 +344,8 @@ export class Connection implements FrameSink, MessageSink {
     if (this.state === State.Open) this.#assembler.onFrameStart(opcode, fin, rsv1, length)
   }
 
-  onFramePart (buffer: Buffer, start: number, end: number, last: boolean): void {
-    if (this.state === State.Open) this.#assembler.onFramePart(buffer, start, end, last)
+  onFramePart (buffer: Buffer, start: number, end: number, key: number, last: boolean): void {
+    if (this.state === State.Open) this.#assembler.onFramePart(buffer, start, end, key, last)
   }
 
   onMessage (data: string | Buffer, isBinary: boolean): void {

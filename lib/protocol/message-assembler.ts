@@ -8,6 +8,7 @@
 import { Buffer, isUtf8 } from 'node:buffer'
 import { CloseCode, Opcode } from './constants.ts'
 import { ProtocolError } from './errors.ts'
+import { maskInto } from './mask.ts'
 import { checkUtf8, decodeUtf8 } from './utf8.ts'
 
 /** How text is handed on: decoded, or as the octets that were checked to be UTF-8. */
@@ -71,7 +72,7 @@ export class MessageAssembler {
       else this.#sink.onMessage(ownBytes(buffer, start, end), true)
       return
     }
-    this.#append(buffer, start, end)
+    this.#append(buffer, start, end, 0)
     if (fin) this.#finish()
   }
 
@@ -80,8 +81,8 @@ export class MessageAssembler {
     this.#begin(opcode, fin, rsv1, length)
   }
 
-  onFramePart (buffer: Buffer, start: number, end: number, last: boolean): void {
-    this.#append(buffer, start, end)
+  onFramePart (buffer: Buffer, start: number, end: number, key: number, last: boolean): void {
+    this.#append(buffer, start, end, key)
     if (last && this.#fin) this.#finish()
   }
 
@@ -105,10 +106,10 @@ export class MessageAssembler {
     this.#announced = this.#length + length
   }
 
-  #append (buffer: Buffer, start: number, end: number): void {
+  #append (buffer: Buffer, start: number, end: number, key: number): void {
     const length = this.#length + end - start
     if (this.#buffer === undefined || length > this.#buffer.length) this.#grow(length)
-    buffer.copy(this.#buffer!, this.#length, start, end)
+    maskInto(this.#buffer!, this.#length, buffer, start, end, key)
     this.#length = length
     if (this.#opcode === Opcode.Text && !this.#compressed) {
       this.#checked = checkUtf8(this.#buffer!, this.#checked, length)
