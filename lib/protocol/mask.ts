@@ -7,6 +7,7 @@
  */
 
 import { loadSimdMask, type SimdMask } from './mask-simd.ts'
+import { copyOctets } from './octets.ts'
 
 /** From here on the view that words need pays for itself (128 B: 150 ns both ways; 1 KiB: 1170 ns by octets, 390 by words). */
 const WORDS_FROM = 128
@@ -28,7 +29,7 @@ export function mask (buffer: Uint8Array, start: number, end: number, key: numbe
 /** The same on the way to `target`, from offset `at` on: nothing is masked where it was. */
 export function maskInto (target: Uint8Array, at: number, source: Uint8Array, start: number, end: number, key: number): void {
   if (end - start >= SIMD_FROM && key !== 0 && simd !== undefined) return maskBySimd(simd, target, at, source, start, end, key)
-  target.set(source.subarray(start, end), at)
+  copyOctets(target, at, source, start, end)
   if (key !== 0) mask(target, at, at + end - start, key)
 }
 

@@ -9,6 +9,7 @@ import { Buffer, isUtf8 } from 'node:buffer'
 import { CloseCode, Opcode } from './constants.ts'
 import { ProtocolError } from './errors.ts'
 import { maskInto } from './mask.ts'
+import { copyOctets } from './octets.ts'
 import { checkUtf8, decodeUtf8 } from './utf8.ts'
 
 /** How text is handed on: decoded, or as the octets that were checked to be UTF-8. */
@@ -181,7 +182,7 @@ function ownBytes (buffer: Buffer, start: number, end: number): Buffer {
   if (end - start >= VIEW_FROM) return buffer.subarray(start, end)
   // From the pool, which a small Buffer that is kept for long keeps alive: 8 KiB, for a tenth of the price of memory of its own.
   const own = Buffer.allocUnsafe(end - start)
-  buffer.copy(own, 0, start, end)
+  copyOctets(own, 0, buffer, start, end)
   return own
 }
 
