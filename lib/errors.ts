@@ -47,6 +47,8 @@ export const FST_WS_ERR_SOCKET = createError('FST_WS_ERR_SOCKET', 'The network c
 
 /** The connection is closing or closed; carries `closeCode` and `reason`. */
 export const FST_WS_ERR_CLOSED = createError('FST_WS_ERR_CLOSED', 'The WebSocket is closed (%s)', 500)
+/** A client that is used before it is open. */
+export const FST_WS_ERR_CONNECTING = createError('FST_WS_ERR_CONNECTING', "The WebSocket is not open yet: wait for its event 'open'", 500)
 /** Messages are already being taken in another way: one taker at a time. */
 export const FST_WS_ERR_TAKEN = createError('FST_WS_ERR_TAKEN', 'Messages are already taken by %s; one taker at a time (message listeners, iteration, next or stream)', 500)
 /** Something that cannot be sent: neither string, Buffer, ArrayBuffer nor view. */
