@@ -277,8 +277,9 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
    */
   close (code?: number, reason: string | Buffer = ''): void {
     const { closeCode = CloseCode.NormalClosure } = this.#limits
-    if (code === undefined && closeCode === CloseCode.NoStatusReceived) this.#connection.close(closeCode, '')
-    else this.#connection.close(code ?? closeCode, this.#checkedReason(code ?? closeCode, reason))
+    if (code === undefined && closeCode === CloseCode.NoStatusReceived) return this.#connection.close(closeCode, '')
+    const sent = code === undefined ? closeCode : code
+    this.#connection.close(sent, this.#checkedReason(sent, reason))
   }
 
   #checkedReason (code: number, reason: string | Buffer): string {
