@@ -10,6 +10,8 @@ import createError from '@fastify/error'
 export const FST_WS_ERR_INVALID_OPTION = createError('FST_WS_ERR_INVALID_OPTION', "fastify-duplex: the option '%s' must be %s", 500, TypeError)
 /** An option of another library: its name, and ours. */
 export const FST_WS_ERR_FOREIGN_OPTION = createError('FST_WS_ERR_FOREIGN_OPTION', "fastify-duplex has no option '%s': %s", 500, TypeError)
+/** What another library does and this one leaves to the application: its name, and what to do instead. */
+export const FST_WS_ERR_UNSUPPORTED = createError('FST_WS_ERR_UNSUPPORTED', 'fastify-duplex has no %s: %s', 500)
 /** A route that cannot be a WebSocket route: which one, and why. */
 export const FST_WS_ERR_INVALID_ROUTE = createError('FST_WS_ERR_INVALID_ROUTE', "The WebSocket route '%s' cannot be registered: %s", 500, TypeError)
 /** A contract that is not one: where it stands, and why. */

@@ -4,6 +4,7 @@
  */
 import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, OutgoingHttpHeaders, Server as HttpServer } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type {
   ContextConfigDefault, FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest, FastifySchema, FastifyTypeProvider,
   FastifyTypeProviderDefault, preCloseAsyncHookHandler, preCloseHookHandler, RawReplyDefaultExpression,
@@ -118,13 +119,13 @@ export interface WebSocketServerOptions {
   /** Default: false. */
   perMessageDeflate?: boolean | PerMessageDeflateOptions | undefined
   /** Default: the first of those offered. Read at every handshake, so that it can be set later. */
-  handleProtocols?: HandleProtocols | null | undefined
+  handleProtocols?: HandleProtocols | undefined
   /** Read at every handshake. */
-  verifyClient?: VerifyClient | null | undefined
+  verifyClient?: VerifyClient | undefined
   /** Whether the server has `clients`. Default: true. */
   clientTracking?: boolean | undefined
   /** Whose upgrades are taken, in the place of the application's own server. */
-  server?: HttpServer | null | undefined
+  server?: HttpServer | undefined
   /** How long a peer has to answer a Close, in milliseconds. Default: 5 000. */
   closeTimeout?: number | undefined
 }
@@ -141,6 +142,10 @@ export interface WebSocketServer extends EventEmitter {
   close (callback?: (error?: Error) => void): void
   /** Whether the path is that of the option `path`. */
   shouldHandle (request: IncomingMessage): boolean
+  /** The option `path`; '' without it. */
+  readonly path: string
+  /** Throws FST_WS_ERR_UNSUPPORTED: upgrades go through the routes of the application. */
+  handleUpgrade (request: IncomingMessage, socket: Duplex, head: Buffer, callback: (client: WebSocket, request: IncomingMessage) => void): void
 
   /** Open, before the route's handler is called. */
   on (event: 'connection', listener: (this: WebSocketServer, socket: WebSocket, request: IncomingMessage) => unknown): this
@@ -175,8 +180,22 @@ export type WebsocketHandler<
   request: FastifyRequest<RequestGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
 ) => void | Promise<any>
 
-/** Fastify's, with a `wsHandler`. */
-export interface RouteOptions<
+/** What Fastify's options of a route have beside their own. */
+interface WebsocketRouteOptions<
+  RawServer extends RawServerBase = RawServerDefault,
+  RawRequest extends RawRequestDefaultExpression<RawServer> = RawRequestDefaultExpression<RawServer>,
+  RouteGeneric extends RequestGenericInterface = RequestGenericInterface,
+  ContextConfig = ContextConfigDefault,
+  SchemaCompiler extends FastifySchema = FastifySchema,
+  TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault,
+  Logger extends FastifyBaseLogger = FastifyBaseLogger
+> {
+  /** Gets the sockets of a route whose `handler` answers plain requests. */
+  wsHandler?: WebsocketHandler<RawServer, RawRequest, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>
+}
+
+/** Fastify's options of a route, whose handler may be one of sockets. */
+export type RouteOptions<
   RawServer extends RawServerBase = RawServerDefault,
   RawRequest extends RawRequestDefaultExpression<RawServer> = RawRequestDefaultExpression<RawServer>,
   RawReply extends RawReplyDefaultExpression<RawServer> = RawReplyDefaultExpression<RawServer>,
@@ -185,9 +204,7 @@ export interface RouteOptions<
   SchemaCompiler extends FastifySchema = FastifySchema,
   TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault,
   Logger extends FastifyBaseLogger = FastifyBaseLogger
-> extends FullOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger> {
-  wsHandler?: WebsocketHandler<RawServer, RawRequest, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>
-}
+> = FullOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>
 
 /** The third argument of `injectWS`. */
 export interface InjectWSOption {
@@ -206,6 +223,18 @@ declare module 'fastify' {
      */
     injectWS (path?: string, upgradeContext?: Partial<IncomingMessage>, options?: InjectWSOption): Promise<WebSocket>
   }
+
+  interface RouteOptions<
+    RawServer extends RawServerBase = RawServerDefault,
+    RawRequest extends RawRequestDefaultExpression<RawServer> = RawRequestDefaultExpression<RawServer>,
+    // eslint-disable-next-line @typescript-eslint/no-unused-vars
+    RawReply extends RawReplyDefaultExpression<RawServer> = RawReplyDefaultExpression<RawServer>,
+    RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+    ContextConfig = ContextConfigDefault,
+    SchemaCompiler = FastifySchema,
+    TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault,
+    Logger extends FastifyBaseLogger = FastifyBaseLogger
+  > extends WebsocketRouteOptions<RawServer, RawRequest, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger> {}
 
   interface FastifyRequest {
     /** Whether it asks for an upgrade to WebSocket. */

@@ -41,6 +41,8 @@ export function conventionsOf (server: WebSocketServer, onAdmit?: (request: Fast
       if (!server.running) throw Object.assign(new FST_WS_ERR_HANDSHAKE('the WebSocket server is closed'), { statusCode: 503 })
       const { verifyClient } = server.options
       const verdict = typeof verifyClient === 'function' ? await verify(verifyClient, request) : VERIFIED
+      // The client may have left meanwhile, or have been told that it took too long.
+      if (request.raw.destroyed || reply.raw.writableEnded) return reply
       if (!verdict.verified) return refuse(reply, verdict)
       onAdmit?.(request, reply)
       accept()

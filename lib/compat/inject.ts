@@ -71,7 +71,7 @@ class InjectedClient extends EventTargetEmitter<string | Buffer, string | Buffer
   readonly #connecting = new AbortController()
 
   constructor () {
-    super({ captureRejections: true })
+    super()
     // What nobody listens for waits in the socket.
     this.on('newListener', (event) => { if (event === 'message' && this.listenerCount('message') === 0) this.#socket?.on('message', this.#onMessage) })
     this.on('removeListener', (event) => { if (event === 'message' && this.listenerCount('message') === 0) this.#socket?.off('message', this.#onMessage) })

@@ -31,6 +31,7 @@ const REFUSED: ReadonlyMap<string, { readonly harmless?: unknown, readonly inste
 
 const DEFLATE_NAMES = new Set(['serverNoContextTakeover', 'clientNoContextTakeover', 'serverMaxWindowBits', 'threshold', 'concurrencyLimit', 'zlibDeflateOptions', 'zlibInflateOptions'])
 const ZLIB_NAMES = new Set(['level', 'memLevel', 'chunkSize'])
+const ZLIB_DEFAULT_LEVEL = -1
 
 /** Throws FST_WS_ERR_FOREIGN_OPTION for what cannot be honoured, and FST_WS_ERR_INVALID_OPTION for a wrong value. */
 export function translateOptions (options: WebSocketServerOptions): DuplexOptions {
@@ -43,7 +44,7 @@ export function translateOptions (options: WebSocketServerOptions): DuplexOption
   return {
     // 0 is no limit, and so is what no message can reach.
     maxMessageBytes: maxPayload === 0 || maxPayload > MOST_MESSAGE_BYTES ? MOST_MESSAGE_BYTES : Math.floor(maxPayload),
-    deflate: perMessageDeflate === false ? false : translateDeflate(perMessageDeflate),
+    deflate: perMessageDeflate === false ? false : translateDeflate(perMessageDeflate === true ? {} : perMessageDeflate),
     // Neither is there in ws: whoever has no check of Origin must go on, and a large message may come slowly.
     origin: true,
     messageTimeoutMs: MOST_MS,
@@ -59,24 +60,25 @@ function checkNames (options: WebSocketServerOptions): void {
   }
 }
 
-function translateDeflate (given: true | PerMessageDeflateOptions): DeflateOptions {
-  const { serverNoContextTakeover, clientNoContextTakeover, serverMaxWindowBits, threshold, concurrencyLimit, zlibDeflateOptions = {}, zlibInflateOptions = {} } = given === true ? {} : given
-  if (given !== true) checkInner('perMessageDeflate', given, DEFLATE_NAMES)
+function translateDeflate (given: PerMessageDeflateOptions): DeflateOptions {
+  checkInner('perMessageDeflate', given, DEFLATE_NAMES)
+  const { zlibDeflateOptions = {}, zlibInflateOptions = {} } = given
   checkInner('perMessageDeflate.zlibDeflateOptions', zlibDeflateOptions, ZLIB_NAMES)
   checkInner('perMessageDeflate.zlibInflateOptions', zlibInflateOptions, ZLIB_NAMES)
-  const { level, memLevel } = zlibDeflateOptions
+  const { level } = zlibDeflateOptions
+  // What is undefined has our default.
   return {
-    contextTakeover: serverNoContextTakeover !== true && clientNoContextTakeover !== true,
-    ...serverMaxWindowBits !== undefined && { serverMaxWindowBits },
-    ...threshold !== undefined && { thresholdBytes: threshold },
-    ...concurrencyLimit !== undefined && { maxConcurrentJobs: concurrencyLimit },
-    // -1 is zlib's own default.
-    ...level !== undefined && level !== -1 && { level },
-    ...memLevel !== undefined && { memLevel }
-  }
+    contextTakeover: given.serverNoContextTakeover !== true && given.clientNoContextTakeover !== true,
+    serverMaxWindowBits: given.serverMaxWindowBits,
+    thresholdBytes: given.threshold,
+    maxConcurrentJobs: given.concurrencyLimit,
+    level: level === ZLIB_DEFAULT_LEVEL ? undefined : level,
+    memLevel: zlibDeflateOptions.memLevel
+  } as DeflateOptions
 }
 
 function checkInner (place: string, given: object, known: ReadonlySet<string>): void {
+  if (typeof given !== 'object' || given === null) throw new FST_WS_ERR_INVALID_OPTION(`options.${place}`, 'an object')
   for (const [name, value] of Object.entries(given)) {
     if (!known.has(name) && value !== undefined) throw new FST_WS_ERR_FOREIGN_OPTION(`options.${place}.${name}`, `of it there are ${[...known].join(', ')}`)
   }

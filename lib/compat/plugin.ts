@@ -4,8 +4,10 @@
  */
 import type { Server } from 'node:http'
 import fp from 'fastify-plugin'
-import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
-import type { InjectWSOption, WebSocket, WebSocketServerOptions, WebsocketPluginOptions } from '../../types/compat.ts'
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
+import type {
+  InjectWSOption, WebSocket as WsSocket, WebSocketServerOptions, WebsocketHandler as Handler, WebsocketPluginOptions as Options
+} from '../../types/compat.ts'
 import type { DuplexOptions } from '../../types/options.ts'
 import '../../types/fastify.ts'
 import { enter } from '../entry.ts'
@@ -17,7 +19,7 @@ import { translateOptions } from './options.ts'
 import { WebSocketServer } from './server.ts'
 
 /** The plugin. Register it before the routes. */
-const fastifyWebsocket = fp<WebsocketPluginOptions>(async (instance, { errorHandler, preClose, options: given }) => {
+async function fastifyWebsocket (instance: FastifyInstance, { errorHandler, preClose, options: given }: Options): Promise<void> {
   checkFunction('errorHandler', errorHandler)
   checkFunction('preClose', preClose)
   const options: WebSocketServerOptions & { path?: string } = { ...given }
@@ -27,9 +29,8 @@ const fastifyWebsocket = fp<WebsocketPluginOptions>(async (instance, { errorHand
   const listener = options.server ?? instance.server as Server
   const server = new WebSocketServer(options, listener)
   instance.decorate('websocketServer', server as never)
-  instance.decorate('injectWS', function (this: FastifyInstance, path = '/', context = {}, hooks: InjectWSOption = {}) {
-    return injectWS({ ready: () => this.ready(), server: listener }, path, context, hooks)
-  })
+  const app = { ready: () => instance.ready(), server: listener }
+  instance.decorate('injectWS', (path = '/', context = {}, hooks: InjectWSOption = {}) => injectWS(app, path, context, hooks))
   // Documentation of HTTP routes leaves it out.
   instance.addHook('onRoute', (route) => { if ('websocket' in route && route.websocket === true) route.schema = { ...route.schema, hide: true } as FastifySchema })
   instance.decorateRequest('ws', null as never)
@@ -48,7 +49,19 @@ const fastifyWebsocket = fp<WebsocketPluginOptions>(async (instance, { errorHand
     await enter(instance, translated, conventionsOf(server), listener)
   }
   instance.addHook('preClose', async () => server.close())
-}, { fastify: '5.x', name: '@fastify/websocket' })
+}
+
+// Gives it the names `default` and `fastifyWebsocket` too.
+fp(fastifyWebsocket, { fastify: '5.x', name: '@fastify/websocket' })
+
+/** What `import websocket = require('fastify-duplex/compat')` has as properties. */
+declare namespace fastifyWebsocket {
+  export type WebSocket = WsSocket
+  export type WebsocketHandler = Handler
+  export type WebsocketPluginOptions = Options
+  const fastifyWebsocket: FastifyPluginAsync<Options>
+  export { fastifyWebsocket, fastifyWebsocket as default }
+}
 
 function checkFunction (name: string, value: unknown): void {
   // The text of the original, which applications compare.
@@ -62,18 +75,16 @@ interface HandlerWithReply {
 }
 
 /** An error handler that gets the reply of the handshake too, as long as its request lives. */
-function withReply (errorHandler: NonNullable<WebsocketPluginOptions['errorHandler']>): HandlerWithReply {
+function withReply (errorHandler: NonNullable<Options['errorHandler']>): HandlerWithReply {
   const replies = new WeakMap<FastifyRequest, FastifyReply>()
   return {
-    handler: (error, socket, request) => errorHandler.call(request.server, error, socket as unknown as WebSocket, request, replies.get(request)!),
+    handler: (error, socket, request) => errorHandler.call(request.server, error, socket as unknown as WsSocket, request, replies.get(request)!),
     keep: (request, reply) => replies.set(request, reply)
   }
 }
 
-export default fastifyWebsocket
-export { fastifyWebsocket }
-// What `require` gives: the function itself, which has the two names above as properties.
-export { fastifyWebsocket as 'module.exports' }
+// `require` gives the function itself.
+export { fastifyWebsocket, fastifyWebsocket as default, fastifyWebsocket as 'module.exports' }
 export type {
   HandleProtocols, InjectWSOption, PerMessageDeflateOptions, RouteOptions, VerifyClient, VerifyClientCallback, VerifyClientInfo,
   WebSocket, WebsocketHandler, WebsocketPluginOptions, WebSocketServer, WebSocketServerOptions

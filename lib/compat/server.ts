@@ -5,7 +5,7 @@
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage, Server } from 'node:http'
 import type { WebSocket, WebSocketServerOptions } from '../../types/compat.ts'
-import { FST_WS_ERR_INVALID_OPTION } from '../errors.ts'
+import { FST_WS_ERR_UNSUPPORTED } from '../errors.ts'
 
 export class WebSocketServer extends EventEmitter {
   readonly options: WebSocketServerOptions & { path?: string }
@@ -27,14 +27,14 @@ export class WebSocketServer extends EventEmitter {
     return this.#listener.address()
   }
 
+  get path (): string { return this.options.path ?? '' }
+
   shouldHandle (request: IncomingMessage): boolean {
-    const { path } = this.options
-    return path === undefined || path === null || request.url!.replace(/\?.*/s, '') === path
+    return this.path === '' || request.url!.replace(/\?.*/s, '') === this.path
   }
 
-  /** Upgrades go through the routes of the application. Throws FST_WS_ERR_INVALID_OPTION. */
   handleUpgrade (): never {
-    throw new FST_WS_ERR_INVALID_OPTION('handleUpgrade', 'left to the application: add a route with websocket: true')
+    throw new FST_WS_ERR_UNSUPPORTED('handleUpgrade of the websocketServer', "add a route with 'websocket: true', which gets the upgrades of its path")
   }
 
   close (callback?: (error?: Error) => void): void {
