@@ -69,7 +69,7 @@ export interface WebSocket extends EventEmitter {
   set onclose (listener: ((event: EventMap['close']) => unknown) | null)
   get onerror (): any
   set onerror (listener: ((event: EventMap['error']) => unknown) | null)
-  addEventListener<Type extends keyof EventMap> (type: Type, listener: EventListener<Type>, options?: { once?: boolean }): void
+  addEventListener<Type extends keyof EventMap> (type: Type, listener: EventListener<Type>, options?: { once?: boolean | undefined }): void
   removeEventListener<Type extends keyof EventMap> (type: Type, listener: EventListener<Type>): void
 
   on: ListenTo<this>
@@ -119,7 +119,7 @@ export interface WebSocketServerOptions {
   /** Default: false. */
   perMessageDeflate?: boolean | PerMessageDeflateOptions | undefined
   /** Default: the first of those offered. Read at every handshake, so that it can be set later. */
-  handleProtocols?: HandleProtocols | undefined
+  handleProtocols?: HandleProtocols
   /** Read at every handshake. */
   verifyClient?: VerifyClient | undefined
   /** Whether the server has `clients`. Default: true. */

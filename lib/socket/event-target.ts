@@ -13,8 +13,8 @@ type EventType = 'open' | 'message' | 'error' | 'close'
 export type EventListener<E> = ((event: E) => unknown) | { handleEvent (event: E): unknown }
 
 export interface AddEventListenerOptions {
-  readonly once?: boolean
-  readonly signal?: AbortSignal
+  readonly once?: boolean | undefined
+  readonly signal?: AbortSignal | undefined
 }
 
 type AnyListener = EventListener<any>

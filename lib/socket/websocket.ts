@@ -22,11 +22,11 @@ import { EXPIRED, timeOf, type Watch } from './watch.ts'
 /** How a message is sent; `binary` and `fin` are for raw routes. */
 export interface SendOptions {
   /** Whether a negotiated permessage-deflate may compress it. */
-  compress?: boolean
+  compress?: boolean | undefined
   /** As a binary message or as text, whatever the type of the data; text must be UTF-8. By default a string is text, all else binary. */
-  binary?: boolean
+  binary?: boolean | undefined
   /** False: a fragment, which later sends continue (RFC 6455 §5.4). */
-  fin?: boolean
+  fin?: boolean | undefined
 }
 
 /** What a ping or pong can carry; a number as its decimal text. */
