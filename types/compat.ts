@@ -92,9 +92,7 @@ export interface VerifyClientInfo {
 export type VerifyClientCallback = (verified: boolean, statusCode?: number, message?: string, headers?: OutgoingHttpHeaders) => void
 
 /** With one parameter its result, or what its promise resolves with, is the verdict; with two the callback gets it. */
-export type VerifyClient =
-  | ((info: VerifyClientInfo) => boolean | Promise<boolean>)
-  | ((info: VerifyClientInfo, callback: VerifyClientCallback) => void)
+export type VerifyClient = (info: VerifyClientInfo, callback: VerifyClientCallback) => boolean | Promise<boolean> | void
 
 /** Picks one of the subprotocols that the client offers; false agrees to none. */
 export type HandleProtocols = (protocols: Set<string>, request: IncomingMessage) => string | false

@@ -94,7 +94,7 @@ function verify (verifyClient: VerifyClient, { raw, headers }: FastifyRequest): 
       return
     }
     // A promise is waited for: as it stands it would let everybody in.
-    const result = (verifyClient as (info: VerifyClientInfo) => unknown)(info)
+    const result = (verifyClient as (info: VerifyClientInfo) => ReturnType<VerifyClient>)(info)
     Promise.resolve(result).then((verified) => resolve({ verified: Boolean(verified) }), reject)
   })
 }
