@@ -15,7 +15,7 @@ import { MemoryDuplex } from '../transport/memory.ts'
 import { prepareSocket } from '../transport/tcp.ts'
 import type { Endpoint } from './endpoint.ts'
 import { isOriginAllowed } from './origin.ts'
-import { Session } from './session.ts'
+import { Session, shown } from './session.ts'
 import { upgradeOf } from './upgrade.ts'
 
 /** When a refused client may try again. */
@@ -93,11 +93,6 @@ function faultIn (check: () => void, reply: FastifyReply): Error | undefined {
 function isHostAllowed (allowed: readonly string[], request: FastifyRequest): boolean {
   const host = request.host.toLowerCase()
   return allowed.includes(host) || allowed.includes(host.replace(/:\d*$/, ''))
-}
-
-/** Of what a peer sends a log line holds so much. */
-function shown (text: string): string {
-  return text.slice(0, 256)
 }
 
 /** Answers 101, and opens the connection when that has been written. Throws FST_WS_ERR_SUBPROTOCOL. */
