@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 
 const START_MS = 10_000
 const STOP_MS = 5_000
+const RELOAD_STEP_MS = 1_000
 
 /** `nobody`, if it is root who runs the tests: a proxy needs no more. */
 const UNPRIVILEGED = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}
@@ -135,17 +136,13 @@ export async function startProxy (kind: Kind, { appPort, settings = {} }: ProxyO
   writeFileSync(file, kind.configuration(shown, folder))
   giveAway(folder)
 
-  // In a group of its own: its workers end with it, whatever becomes of the master.
-  const child = spawn(path, kind.args(file), { ...UNPRIVILEGED, cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+  // In a group of its own, so that its workers end with it; and it ends with the test, even if that is killed.
+  const child = spawn('setpriv', ['--pdeathsig', 'TERM', path, ...kind.args(file)], { ...UNPRIVILEGED, cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
   let said = ''
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => { said += text })
   const exited = new Promise<void>((resolve) => child.once('close', () => resolve()))
-  // Whatever becomes of the test, the proxy ends with it.
-  const kill = (): void => killGroup(child)
-  process.once('exit', kill)
   const stop = async (): Promise<void> => {
     await ended(child, exited)
-    process.off('exit', kill)
     rmSync(folder, { recursive: true, force: true })
   }
 
@@ -160,13 +157,12 @@ export async function startProxy (kind: Kind, { appPort, settings = {} }: ProxyO
     ca: readFileSync(places.certificate),
     stop,
     async reload () {
-      const before = said
-      child.kill(kind.reloadSignal)
-      // Both go on listening all the time: what tells is that the new worker is there.
-      const start = performance.now()
-      while (workersOf(child.pid!).length < 2) {
-        if (performance.now() - start > START_MS) throw new Error(`${kind.name} has not reloaded: ${said.slice(before.length)}`)
-        await pause(20)
+      // Both go on listening all the time: what tells is that a new worker is there, beside the one with open connections.
+      for (let waited = 0; workersOf(child.pid!).length < 2; waited += RELOAD_STEP_MS) {
+        if (waited >= START_MS) throw new Error(`${kind.name} has not reloaded: ${said}`)
+        // Again, for a master that has just started may not hear it.
+        child.kill(kind.reloadSignal)
+        await pause(RELOAD_STEP_MS)
       }
     }
   }
