@@ -4,15 +4,13 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import Fastify from 'fastify'
 import t from 'tap'
 import ts from 'typescript'
 import * as errors from '../lib/errors.ts'
 import { resolvePluginOptions, resolveRouteOptions, type ResolvedOptions } from '../lib/plugin/options.ts'
 import { readme, runFirstExample, security, tableUnder } from './helpers/readme.ts'
-
-const ROOT = fileURLToPath(new URL('../', import.meta.url))
+import { ROOT } from './helpers/root.ts'
 
 const unquoted = (cell: string): string => cell.replaceAll('`', '')
 

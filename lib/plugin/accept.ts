@@ -3,7 +3,7 @@
  * handler at their end answers 101, and the socket opens when that has been written.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { FST_WS_ERR_CONNECTIONS, FST_WS_ERR_HANDSHAKE, FST_WS_ERR_HOST, FST_WS_ERR_INVALID_OPTION, FST_WS_ERR_ORIGIN, FST_WS_ERR_UPGRADE_REQUIRED } from '../errors.ts'
+import { FST_WS_ERR_CONNECTIONS, FST_WS_ERR_HANDSHAKE, FST_WS_ERR_HOST, FST_WS_ERR_INVALID_OPTION, FST_WS_ERR_ORIGIN } from '../errors.ts'
 import { negotiateDeflate } from '../handshake/deflate-params.ts'
 import { acceptHandshake, checkPlainUpgrade, readHandshake } from '../handshake/server-handshake.ts'
 import { HandshakeError } from '../protocol/errors.ts'
@@ -13,6 +13,7 @@ import { EXPIRED, timeOf } from '../socket/watch.ts'
 import { ignoreRejection, isThenable } from '../subprotocol/validator.ts'
 import { MemoryDuplex } from '../transport/memory.ts'
 import { prepareSocket } from '../transport/tcp.ts'
+import type { Conventions } from './conventions.ts'
 import type { Endpoint } from './endpoint.ts'
 import { isOriginAllowed } from './origin.ts'
 import { Session, shown } from './session.ts'
@@ -27,7 +28,8 @@ export const kEndpoint = Symbol('fastify-duplex.endpoint')
 /** Filled when the route is adopted, which may be later than its declaration. */
 export interface EndpointSlot {
   endpoint: Endpoint | undefined
-  adopted: boolean
+  /** Of the scope that has adopted it. */
+  conventions: Conventions | undefined
 }
 
 /** The endpoint that a request was routed to; undefined on plain routes, and where there is no route. */
@@ -55,7 +57,7 @@ export function checkUpgrade (request: FastifyRequest, reply: FastifyReply, done
   const endpoint = endpointOf(request)
   // A client that has left while a hook before this one ran must not take a place, which nobody would give back.
   if (upgrade === undefined || endpoint === undefined || upgrade.isOver) return done()
-  const fault = faultIn(() => { upgrade.handshake = readHandshake(request.raw) }, reply)
+  const fault = faultIn(() => { upgrade.handshake = readHandshake(request.raw, endpoint.conventions.hostRequired) }, reply)
   if (fault !== undefined) return done(fault)
 
   const { allowedHosts } = endpoint.options
@@ -104,8 +106,9 @@ export function acceptUpgrade (instance: FastifyInstance, endpoint: Endpoint, re
   const { deflate } = endpoint.options
   const agreed = deflate === undefined ? undefined : negotiateDeflate(handshake.extensions, deflate)
   const extensions = agreed?.answer ?? ''
+  const fields = acceptHandshake(handshake, { subprotocol: subprotocol.name, extensions })
   upgrade.accept(
-    acceptHandshake(handshake, { subprotocol: subprotocol.name, extensions }),
+    fields,
     (socket, head) => {
       prepareSocket(socket)
       // The client of a test speaks what was agreed, without a copy of the contract.
@@ -130,6 +133,7 @@ export function acceptUpgrade (instance: FastifyInstance, endpoint: Endpoint, re
     },
     (names) => request.log.warn({ headers: names }, 'header fields that belong to the handshake were left out of the 101')
   )
+  endpoint.conventions.beforeAnswer(fields, request, reply)
   reply.code(101).send()
 }
 
@@ -146,16 +150,6 @@ function expiryOf ({ options }: Endpoint, request: FastifyRequest): number | und
 /** Whether a request that reached a WebSocket route asks to be upgraded, its handshake checked. */
 export function isChecked (request: FastifyRequest): boolean {
   return upgradeOf(request.raw)?.handshake !== undefined
-}
-
-/** A plain request on a route that speaks WebSocket only. */
-export function refusePlainRequest (request: FastifyRequest, reply: FastifyReply): never {
-  // RFC 9113 §8.2.2: HTTP/2 knows no Upgrade, so it can neither be asked for nor be required.
-  if (request.raw.httpVersionMajor === 2) throw Object.assign(new FST_WS_ERR_UPGRADE_REQUIRED(), { statusCode: 400 })
-  // RFC 9110 §15.5.22, §7.8: a 426 MUST name the protocol, and Connection must list the field.
-  // RFC 9112 §9.6: a connection that the client wants closed is, which node:http must not overlook.
-  reply.headers({ upgrade: 'websocket', connection: reply.raw.shouldKeepAlive ? 'Upgrade' : 'close, Upgrade' })
-  throw new FST_WS_ERR_UPGRADE_REQUIRED()
 }
 
 function urlOf ({ protocol, host, url }: FastifyRequest): string {

@@ -62,6 +62,7 @@ export class Session implements FaultSink {
     }
     counters.opened++
     registry.add(socket, connection, counters)
+    this.#run(() => this.#endpoint.conventions.onOpen(socket, request), (error) => this.onFault('handler', error, undefined))
     if (hooks.onOpen.length === 0) return this.#handle(request, start)
     this.#run(() => this.#runOpenHooks(request), (error) => {
       this.onFault('handler', error, undefined)
@@ -115,8 +116,9 @@ export class Session implements FaultSink {
 
   onClosed (): void {
     const { connection, socket } = this.#open
-    const { registry, counters, hooks } = this.#endpoint
+    const { registry, counters, hooks, conventions } = this.#endpoint
     registry.delete(socket)
+    conventions.onClosed(socket)
     counters.onClosed(connection)
     this.#release()
     const { closeCode, closeReason } = connection
@@ -150,7 +152,7 @@ export class Session implements FaultSink {
     const level = kind === 'limit' && error.closeCode === CloseCode.AbnormalClosure ? 'warn' : LEVELS[kind]
     this.#line(level, { err: error, kind }, `websocket ${kind} error`)
     const { socket } = this.#open
-    if ((kind === 'handler' || kind === 'listener') && socket.readyState === WebSocket.OPEN) socket.close(CloseCode.InternalError, INTERNAL_ERROR)
+    if ((kind === 'handler' || kind === 'listener') && socket.readyState === WebSocket.OPEN) this.#endpoint.conventions.endAfterFault(socket)
   }
 
   /** Calls into the application; what it throws or rejects with goes to `onFailure`. */

@@ -12,6 +12,8 @@
  * What the application has sent goes out first: the Close, and then the end, wait for the message that is being compressed
  * (§5.5.1 allows it). While a message is being inflated nothing is read, so what follows stays behind it.
  *
+ * With `deliversWhileClosing` data that arrives in CloseSent is delivered, not dropped.
+ *
  * Ending goes on reading and throws away what comes, lest the kernel answer it with RST and our Close be lost. The
  * transport arms its timer when Open ends. `abort` goes from any state to Ending with shutdown destroy.
  */
@@ -45,7 +47,7 @@ export interface ConnectionHandler {
   onMessage (data: string | Buffer, isBinary: boolean): void
   onPing (payload: Buffer): void
   onPong (payload: Buffer): void
-  /** The connection is not open any more: no message comes or goes from now on. */
+  /** The connection is not open any more: no message goes, and none comes unless `deliversWhileClosing`. */
   onClosing (): void
   /** The peer broke a rule or passed a limit; `onClose` follows. */
   onError (error: ProtocolError): void
@@ -61,6 +63,8 @@ export interface ConnectionOptions {
   readonly highWaterMarkBytes: number
   /** Whether pings are answered; only a test wants it otherwise. */
   readonly autoPong?: boolean
+  /** Whether messages that arrive between our Close and the peer's are delivered; by default they are dropped. */
+  readonly deliversWhileClosing?: boolean
   /** What was agreed on of permessage-deflate; undefined if it was not. */
   readonly deflate?: DeflateSettings | undefined
   /** What the peer may send; undefined without limit. */
@@ -121,6 +125,8 @@ export class Connection implements FrameSink, MessageSink {
   readonly #maxMessageBytes: number
   readonly #highWaterMarkBytes: number
   readonly #autoPong: boolean
+  /** The last state in which messages are delivered. */
+  readonly #delivering: ConnectionState
   readonly #messageRate: TokenBucket | undefined
   readonly #byteRate: TokenBucket | undefined
   #controlRate: TokenBucket | undefined
@@ -151,6 +157,7 @@ export class Connection implements FrameSink, MessageSink {
     this.#maxMessageBytes = maxMessageBytes
     this.#highWaterMarkBytes = options.highWaterMarkBytes
     this.#autoPong = options.autoPong ?? true
+    this.#delivering = options.deliversWhileClosing === true ? State.CloseSent : State.Open
     if (rateLimit !== undefined) {
       const { messagesPerSecond, bytesPerSecond, burst } = rateLimit
       this.#messageRate = new TokenBucket(messagesPerSecond, messagesPerSecond * burst)
@@ -335,17 +342,17 @@ export class Connection implements FrameSink, MessageSink {
 
   onFrame (opcode: number, fin: boolean, rsv1: boolean, buffer: Buffer, start: number, end: number): void {
     if (opcode >= Opcode.Close) this.#onControl(opcode, buffer, start, end)
-    else if (this.state === State.Open) this.#assembler.onFrame(opcode, fin, rsv1, buffer, start, end)
+    else if (this.state <= this.#delivering) this.#assembler.onFrame(opcode, fin, rsv1, buffer, start, end)
 
     if (++this.#framesInTurn % FRAMES_PER_CLOCK === 0) this.#yieldIfDue()
   }
 
   onFrameStart (opcode: number, fin: boolean, rsv1: boolean, length: number): void {
-    if (this.state === State.Open) this.#assembler.onFrameStart(opcode, fin, rsv1, length)
+    if (this.state <= this.#delivering) this.#assembler.onFrameStart(opcode, fin, rsv1, length)
   }
 
-  onFramePart (buffer: Buffer, start: number, end: number, last: boolean): void {
-    if (this.state === State.Open) this.#assembler.onFramePart(buffer, start, end, last)
+  onFramePart (buffer: Buffer, start: number, end: number, key: number, last: boolean): void {
+    if (this.state <= this.#delivering) this.#assembler.onFramePart(buffer, start, end, key, last)
   }
 
   onMessage (data: string | Buffer, isBinary: boolean): void {
@@ -459,10 +466,10 @@ export class Connection implements FrameSink, MessageSink {
       this.#end(shutdown)
     } else {
       this.state = state
-      // Nothing is delivered any more, so nothing has a reason to hold up what comes: the peer's Close is in it.
+      // Unless something is still to be delivered, nothing has a reason to hold up what comes: the peer's Close is in it.
       this.#paused = false
-      this.#inflating = undefined
-      this.#parser.halted = false
+      if (this.#delivering === State.Open) this.#inflating = undefined
+      this.#parser.halted = this.#inflating !== undefined
       this.more = this.#hasMore
     }
     this.handler.onClosing()

@@ -43,9 +43,13 @@ const MAX_FINAL_BLOCKS = 64
 
 /** §7.2.1: a message ends with an empty stored block, and its last four octets are left out. */
 const FLUSH_TAIL_BYTES = 4
-/** §7.2.2: those octets; and a final block, by which zlib tells a whole message from one that was cut off. */
-const INFLATE_TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff, 0x03, 0x00])
-const FINAL_BLOCK_BYTES = 2
+/** What comes out last of a message that is whole. */
+const MARK = Buffer.from('mark')
+/**
+ * §7.2.2: those octets; and a final block that holds the mark. zlib ends with that block or finds the data cut off, but a
+ * block that was cut off may also take what we put behind it for its own, and end: then what comes out is not the mark.
+ */
+const INFLATE_TAIL = Buffer.concat([Buffer.from([0x00, 0x00, 0xff, 0xff]), deflateRawSync(MARK, { strategy: constants.Z_FIXED })])
 
 const NOTHING = Buffer.alloc(0)
 
@@ -110,7 +114,7 @@ export class DeflateCodec {
     try {
       while (!inflation.done) {
         const options = this.#inflateOptions(inflation, LARGEST_CHUNK)
-        inflation.take(inflateRawSync(inflation.rest, options) as unknown as Inflated, options)
+        inflation.take(inflateRawSync(inflation.rest, options) as unknown as Inflated)
       }
     } catch (error) {
       if (isTooLarge(error) && maxBytes > INFLATE_STEP_BYTES) return undefined
@@ -132,7 +136,7 @@ export class DeflateCodec {
         inflateRaw(inflation.rest, options, (failure: Error | null, inflated: unknown): void => {
           try {
             if (failure !== null) throw failure
-            inflation.take(inflated as Inflated, options)
+            inflation.take(inflated as Inflated)
             if (!inflation.done) return step()
           } catch (error) {
             return settle(error)
@@ -172,9 +176,8 @@ export class DeflateCodec {
     return {
       windowBits: this.#received.bits,
       finishFlush: constants.Z_FINISH,
-      // One octet more than there is room for tells that there is too much.
-      chunkSize: clamp(Math.min(USUAL_RATIO * inflation.rest.length, inflation.room + 1), SMALLEST_CHUNK, largestChunk),
-      maxOutputLength: inflation.room + 1,
+      chunkSize: clamp(Math.min(USUAL_RATIO * inflation.rest.length, inflation.mostOutput), SMALLEST_CHUNK, largestChunk),
+      maxOutputLength: inflation.mostOutput,
       info: true,
       ...dictionary(inflation.parts.length === 0 ? this.#received.text : this.#received.textBefore(inflation.parts))
     }
@@ -208,31 +211,30 @@ class Inflation {
     this.room = maxBytes
   }
 
-  /**
-   * §7.2.3.4, §7.2.3.5: a block may be final and others follow. When all is inflated nothing is left, or just the tail, if
-   * the message ends with a final block; one that was cut off has taken a part of the tail for its own.
-   */
+  /** One octet more than there is room for tells that there is too much. */
+  get mostOutput (): number {
+    return this.room + 1 + MARK.length
+  }
+
+  /** §7.2.3.4, §7.2.3.5: a block may be final and others follow. Behind the last one that is final the tail is left. */
   get done (): boolean {
     const { length } = this.rest
     return length === 0 || (length === INFLATE_TAIL.length && this.parts.length > 0)
   }
 
-  take ({ buffer, engine }: Inflated, options: ZlibOptions): void {
-    if (buffer.length > this.room) throw TOO_LARGE
+  take ({ buffer, engine }: Inflated): void {
+    this.rest = this.rest.subarray(engine.bytesWritten)
+    const part = this.rest.length === 0 ? withoutMark(buffer) : buffer
+    if (part.length > this.room) throw TOO_LARGE
     if (this.parts.length === MAX_FINAL_BLOCKS) throw new ProtocolError(CloseCode.PolicyViolation, 'too many final blocks in a compressed message')
-    const block = this.rest
-    this.rest = block.subarray(engine.bytesWritten)
-    if (this.rest.length === 0 && hasTakenTail(block, buffer, options)) throw new ProtocolError(CloseCode.InvalidFramePayloadData, 'data that cannot be inflated')
-    this.parts.push(buffer)
-    this.room -= buffer.length
+    this.parts.push(part)
+    this.room -= part.length
   }
 }
 
-/** Whether a stored block that was cut off has taken all that we put behind it for its data, our final block included: without that block less comes out. */
-function hasTakenTail (block: Buffer, inflated: Buffer, options: ZlibOptions): boolean {
-  if (!inflated.subarray(-INFLATE_TAIL.length).equals(INFLATE_TAIL)) return false
-  const { buffer } = inflateRawSync(block.subarray(0, -FINAL_BLOCK_BYTES), { ...options, finishFlush: constants.Z_SYNC_FLUSH }) as unknown as Inflated
-  return buffer.length < inflated.length
+function withoutMark (inflated: Buffer): Buffer {
+  if (!inflated.subarray(-MARK.length).equals(MARK)) throw new ProtocolError(CloseCode.InvalidFramePayloadData, 'data that cannot be inflated')
+  return inflated.subarray(0, -MARK.length)
 }
 
 /** What one direction may refer back to (§7.2.3.2): the end of what was compressed before. */

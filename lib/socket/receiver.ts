@@ -164,6 +164,18 @@ export class Receiver implements ConnectionHandler {
     if (this.#waiters.length === 0) this.release()
   }
 
+  /** The next message if it is there, for a taker that asks for one at a time; else END, and `take` waits for it. */
+  takeNow (): unknown {
+    while (!this.#handingOut && this.#waiters.length === 0 && this.#hasMessage()) {
+      const { data, isBinary } = this.#queue!
+      this.#queue!.shift()
+      const message = this.#decode(data, isBinary)
+      this.#resumeIfRoom()
+      if (message !== END) return this.#asTaken(message, isBinary)
+    }
+    return END
+  }
+
   /** The next message for the taker, now or when it comes: `settle` gets it, or END. */
   take (waiter: Waiter): void {
     this.#waiters.push(waiter)
@@ -185,6 +197,8 @@ export class Receiver implements ConnectionHandler {
       if (this.#waiters.length > 0) return this.#deliverToWaiter(data, isBinary)
       if (this.emitter.listenerCount('message') > 0) return this.#deliver(data, isBinary)
     }
+    // While it closes, reading cannot be paused any more.
+    if (this.#isFull() && this.#connection.state !== State.Open) return
     (this.#queue ??= new MessageQueue()).push(data, isBinary)
     if (this.#isFull()) this.#onFull()
   }
@@ -269,8 +283,7 @@ export class Receiver implements ConnectionHandler {
     if (message === END) return
     const waiter = this.#waiters.shift()!
     try {
-      if (!this.#subprotocol.raw || waiter.asOctets === true) waiter.settle(message)
-      else waiter.settle(isBinary ? this.#asBinaryType(message) : (message as Buffer).toString())
+      waiter.settle(waiter.asOctets === true ? message : this.#asTaken(message, isBinary))
     } catch (error) {
       // A stream calls its listeners at once.
       this.#faults.onFault('listener', error, message)
@@ -286,6 +299,12 @@ export class Receiver implements ConnectionHandler {
       else this.#faults.onFault('handler', error, undefined)
       return END
     }
+  }
+
+  /** A message of a raw route as `next` and iterations give it. */
+  #asTaken (message: unknown, isBinary: boolean): unknown {
+    if (!this.#subprotocol.raw) return message
+    return isBinary ? this.#asBinaryType(message) : (message as Buffer).toString()
   }
 
   #asBinaryType (message: unknown): unknown {

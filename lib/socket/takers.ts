@@ -45,6 +45,12 @@ export class MessageIterator<Message> implements AsyncIterableIterator<Message> 
 
   next (): Promise<IteratorResult<Message, undefined>> {
     if (this.#done) return Promise.resolve({ done: true, value: undefined })
+    const message = this.#receiver.takeNow()
+    if (message !== END) return Promise.resolve({ done: false, value: message as Message })
+    return this.#wait()
+  }
+
+  #wait (): Promise<IteratorResult<Message, undefined>> {
     return new Promise((resolve) => {
       const waiter: Waiter = {
         endsWhenClosing: false,

@@ -22,6 +22,7 @@ export interface TransportOptions {
 const NOTHING = Buffer.alloc(0)
 
 export class Transport {
+  readonly duplex: Duplex
   readonly connection: Connection
   /** Called with the error of the stream, at most once, before the connection is told that it is closed. */
   onError: (error: Error) => void = noop
@@ -29,7 +30,6 @@ export class Transport {
   onDrain: () => void = noop
   wantsDrain = false
 
-  readonly #duplex: Duplex
   readonly #closeTimeoutMs: number
   /** Whether a write that the kernel took leaves nothing behind in the stream. */
   readonly #writesAtOnce: boolean
@@ -48,7 +48,7 @@ export class Transport {
 
   constructor (duplex: Duplex, connection: Connection, options: TransportOptions) {
     this.connection = connection
-    this.#duplex = duplex
+    this.duplex = duplex
     this.#closeTimeoutMs = options.closeTimeoutMs
     this.#writesAtOnce = writesAtOnce(duplex)
     connection.onWake = () => this.#wake()
@@ -71,7 +71,7 @@ export class Transport {
   /** A number that changes when the peer takes something of what waits for it, and not when more is sent. */
   get progress (): number {
     const { output } = this.connection
-    return output.totalBytes - output.byteLength - (this.#inFlight === undefined ? 0 : writeProgress(this.#duplex) ?? this.#inFlight.byteLength)
+    return output.totalBytes - output.byteLength - (this.#inFlight === undefined ? 0 : writeProgress(this.duplex) ?? this.#inFlight.byteLength)
   }
 
   /** Whether what the peer sends is being read. */
@@ -81,7 +81,7 @@ export class Transport {
 
   /** Begins to read; `head` is what had arrived behind the opening handshake. */
   start (head: Buffer): void {
-    const duplex = this.#duplex
+    const duplex = this.duplex
     this.#started = true
     duplex.on('data', (chunk: Buffer) => this.#receive(chunk))
     duplex.on('end', () => this.#receiveEof())
@@ -94,7 +94,7 @@ export class Transport {
   /** Drops everything at once; the peer sees a lost connection. */
   terminate (): void {
     this.connection.abort()
-    this.#duplex.destroy()
+    this.duplex.destroy()
   }
 
   #receive (chunk: Buffer): void {
@@ -138,8 +138,8 @@ export class Transport {
     const reading = connection.reading && !connection.more
     if (reading !== this.#reading) {
       this.#reading = reading
-      if (reading) this.#duplex.resume()
-      else this.#duplex.pause()
+      if (reading) this.duplex.resume()
+      else this.duplex.pause()
     }
     if (connection.more && !this.#continueScheduled) {
       this.#continueScheduled = true
@@ -149,7 +149,7 @@ export class Transport {
   }
 
   #shutdown (): void {
-    const duplex = this.#duplex
+    const duplex = this.duplex
     if (duplex.destroyed) return
     // §7.1.1: the closing handshake may take its time, but not for ever.
     this.#closeTimer ??= setTimeout(destroy, this.#closeTimeoutMs, duplex)
@@ -163,7 +163,7 @@ export class Transport {
   }
 
   #write (): void {
-    const duplex = this.#duplex
+    const duplex = this.duplex
     const { output } = this.connection
     const batch = output.take()!
     if (duplex.destroyed || this.#ended) {

@@ -3,8 +3,9 @@
  */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { chromium, type Browser } from 'playwright-core'
+import { ROOT } from '../helpers/root.ts'
 
 const FLAGS = [
   // A container's root has no sandbox; the pages are our own.
@@ -31,7 +32,7 @@ export interface Example {
 
 /** Starts `examples/<file>`, which prints its address when it listens. It needs what `npm run build` makes. */
 export async function startExample (file: string, args: string[] = [], env: NodeJS.ProcessEnv = {}): Promise<Example> {
-  const path = fileURLToPath(new URL(`../../examples/${file}`, import.meta.url))
+  const path = join(ROOT, 'examples', file)
   const child = spawn(process.execPath, [path, ...args], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] })
   const exited = new Promise<number | null>((resolve) => child.once('exit', resolve))
   let printed = ''

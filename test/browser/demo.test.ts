@@ -2,12 +2,12 @@
  * The demo as a person uses it: two tabs in one room, one for each version of the protocol.
  */
 import { mkdir } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import t from 'tap'
+import { ROOT } from '../helpers/root.ts'
 import { startChromium, startExample } from './chromium.ts'
 
-const SCREENSHOTS = fileURLToPath(new URL('screenshots/', import.meta.url))
+const SCREENSHOTS = `${ROOT}/test/browser/screenshots/`
 const WAIT_MS = 10_000
 
 const PHONE = { width: 390, height: 844 }
@@ -25,7 +25,7 @@ async function hears (page: Page, text: string): Promise<void> {
   await page.locator('#log li', { hasText: text }).first().waitFor({ timeout: WAIT_MS })
 }
 
-async function join (page: Page, name: string, room: string, protocol: 'chat.v1' | 'chat.v2'): Promise<void> {
+async function enter (page: Page, name: string, room: string, protocol: 'chat.v1' | 'chat.v2'): Promise<void> {
   await page.fill('#name', name)
   await page.fill('#room', room)
   await page.locator('.choice label', { hasText: protocol }).click()
@@ -57,7 +57,7 @@ t.test('two tabs, two versions', async (t) => {
   context.on('console', (line) => { if (line.type() === 'error') mistakes.push(line.text()) })
 
   await page.goto(demo.url)
-  await join(page, 'Grace', 'navy', 'chat.v2')
+  await enter(page, 'Grace', 'navy', 'chat.v2')
   await textIs(page, '#in-room', '1')
   const second = await openSecondTab(context, page)
   t.equal(await second.locator('#spoken').textContent(), 'chat.v1', 'the second tab speaks the other version')
@@ -75,7 +75,7 @@ t.test('two tabs, two versions', async (t) => {
   // Another room on the same server.
   const third = await context.newPage()
   await third.goto(demo.url)
-  await join(third, 'Alan', 'park', 'chat.v2')
+  await enter(third, 'Alan', 'park', 'chat.v2')
   await textIs(third, '#in-room', '1')
   await textIs(third, '#on-server', '3')
   await textIs(page, '#in-room', '2')
@@ -127,7 +127,7 @@ async function shoot (browser: Browser, url: string, path: string, look: { color
   const page = await context.newPage()
   await page.goto(url)
   await page.screenshot({ path: `${path}-1-start.png` })
-  await join(page, 'Grace', 'lobby', 'chat.v2')
+  await enter(page, 'Grace', 'lobby', 'chat.v2')
   const second = await openSecondTab(context, page)
   await say(second, 'The first version speaks.')
   await say(page, 'And the second, with averyverylongwordthatnobodywouldeverwriteexceptinatest'.repeat(2))

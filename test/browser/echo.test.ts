@@ -3,8 +3,9 @@
  */
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import t from 'tap'
+import { ROOT } from '../helpers/root.ts'
 import { startChromium, startExample } from './chromium.ts'
 
 const KIB = 1024
@@ -22,7 +23,7 @@ t.test('Chromium and the raw echo', async (t) => {
   const page = await browser.newPage()
   // Any page of the server will do: it is its origin that lets it connect.
   await page.goto(echo.url.replace('ws', 'http'))
-  await page.addScriptTag({ path: fileURLToPath(new URL('echo-client.js', import.meta.url)) })
+  await page.addScriptTag({ path: join(ROOT, 'test/browser/echo-client.js') })
   const call = (name: string, ...args: unknown[]): Promise<unknown> => page.evaluate(`${name}(${args.map((arg) => JSON.stringify(arg)).join(', ')})`)
 
   for (const size of SIZES) {
@@ -48,7 +49,7 @@ for (const [deflate, agreed] of [
     t.teardown(() => echo.stop())
     const page = await browser.newPage()
     await page.goto(echo.url.replace('ws', 'http'))
-    await page.addScriptTag({ path: fileURLToPath(new URL('echo-client.js', import.meta.url)) })
+    await page.addScriptTag({ path: join(ROOT, 'test/browser/echo-client.js') })
     const call = (name: string, ...args: unknown[]): Promise<unknown> => page.evaluate(`${name}(${args.map((arg) => JSON.stringify(arg)).join(', ')})`)
 
     t.equal(await call('extensionsOf', echo.url), agreed)
@@ -70,7 +71,7 @@ t.test('a page of another origin', async (t) => {
   t.teardown(() => other.stop())
   const page = await browser.newPage()
   await page.goto(other.url.replace('ws', 'http'))
-  await page.addScriptTag({ path: fileURLToPath(new URL('echo-client.js', import.meta.url)) })
+  await page.addScriptTag({ path: join(ROOT, 'test/browser/echo-client.js') })
   t.equal(await page.evaluate(`closeOf(${JSON.stringify(own.url)}, 1000, '')`), '1006  unclean', 'may not connect')
   t.equal(await page.evaluate(`closeOf(${JSON.stringify(other.url)}, 1000, '')`), '1000  clean', 'but to its own server it may')
 })

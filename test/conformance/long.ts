@@ -3,14 +3,16 @@
  * case sends as many messages as the suite has it, and the table goes to `docs/conformance.md`.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
+import { ROOT } from '../helpers/root.ts'
 import type { Case, Grade, Verdict } from './run-case.ts'
 import { aimOf, gradesOf, inSections, loadCases, runCases, sectionOf, shortened, startEcho } from './suite.ts'
 
 /** The large messages of section 9 go one after the other, so that each has the machine for itself. */
 const AT_A_TIME: Readonly<Record<number, number>> = { 9: 1, 12: 6, 13: 6 }
 const MOST_AT_A_TIME = 32
-const REPORT = new URL('../../docs/conformance.md', import.meta.url)
+const REPORT = join(ROOT, 'docs/conformance.md')
 /** What follows on the page is not written by the run. */
 const BY_HAND = '<!-- Above: written by the run.'
 const DEFLATE_SECTIONS = [12, 13]

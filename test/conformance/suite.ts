@@ -2,8 +2,10 @@
  * The cases, an echo server for them, and a run of many at a time.
  */
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Test } from 'tap'
 import { startApp } from '../helpers/app.ts'
+import { ROOT } from '../helpers/root.ts'
 import { runCase, type Case, type Verdict } from './run-case.ts'
 
 const MIB = 1024 * 1024
@@ -14,7 +16,7 @@ const LARGE = 8192
 export type Cases = ReadonlyMap<string, Case>
 
 export function loadCases (): Cases {
-  const file = new URL('../fixtures/conformance-cases.json', import.meta.url)
+  const file = join(ROOT, 'test/fixtures/conformance-cases.json')
   const { cases } = JSON.parse(readFileSync(file, 'utf8')) as { cases: Record<string, Case> }
   return new Map(Object.entries(cases))
 }

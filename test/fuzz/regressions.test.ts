@@ -30,13 +30,11 @@ t.test('a compressed message that is cut off: our own end of it is no part of it
 
 // What we put behind a payload must not be read as a part of it. fb7f7f ends within a block of the fixed code, which those
 // octets go on with, and end.
-const TODO = { todo: 'the two octets of our final block may end a block that was cut off, and so be taken for a part of the message' }
-
-t.test('a compressed message that is cut off within a reference', TODO, async (t) => {
+t.test('a compressed message that is cut off within a reference', async (t) => {
   t.strictSame(told('c203fb7f7f'), ['closing', 'error 1007 data that cannot be inflated'])
 })
 
-t.test('a few octets, inflated by whom zlib does not help', TODO, async (t) => {
+t.test('a few octets, inflated by whom zlib does not help', async (t) => {
   const codec = new DeflateCodec('client', deflateSettings({ windowBits: 15, takeover: false }, 'client'))
   const random = new Random(1951)
   const wrong: string[] = []

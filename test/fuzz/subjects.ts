@@ -32,8 +32,8 @@ class Counting extends Connection {
     this.#count()
   }
 
-  override onFramePart (buffer: Buffer, start: number, end: number, last: boolean): void {
-    super.onFramePart(buffer, start, end, last)
+  override onFramePart (buffer: Buffer, start: number, end: number, key: number, last: boolean): void {
+    super.onFramePart(buffer, start, end, key, last)
     if (last) this.#count()
   }
 

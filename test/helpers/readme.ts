@@ -4,13 +4,13 @@
 import { spawn } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { ROOT } from './root.ts'
 
 const START_MS = 30_000
 
-export const readme = readFileSync(fileURLToPath(new URL('../../README.md', import.meta.url)), 'utf8')
+export const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
 /** docs/security.md. */
-export const security = readFileSync(fileURLToPath(new URL('../../docs/security.md', import.meta.url)), 'utf8')
+export const security = readFileSync(join(ROOT, 'docs/security.md'), 'utf8')
 
 /** The code blocks of a language, in order. */
 export function codeBlocks (language: string): string[] {

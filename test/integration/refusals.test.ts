@@ -137,14 +137,15 @@ t.test('a right handshake in unusual form is accepted', async (t) => {
 
 t.test('a plain route too refuses what node:http leaves unchecked in an upgrade, and answers the rest', async (t) => {
   const { port, routed } = await start(t)
-  for (const options of [
+  const cases: RequestOptions[] = [
     { headers: { Host: null } }, { headers: { Host: ['a', 'b'] } }, { headers: { Host: 'a b' } },
     { headers: { 'Content-Length': '5' }, body: 'hello' }, { headers: { 'Transfer-Encoding': 'chunked' }, body: '5\r\nhello\r\n0\r\n\r\n' }
-  ] satisfies RequestOptions[]) {
+  ]
+  await Promise.all(cases.map(async (options) => {
     const { statusCode, headers } = await refusal(port, upgradeRequest({ path: '/plain', ...options }))
     t.equal(statusCode, 400, JSON.stringify(options))
     t.match(headers['connection'], /close/)
-  }
+  }))
   t.strictSame(routed, [])
   t.equal((await refusal(port, upgradeRequest({ path: '/plain', headers: { 'Sec-WebSocket-Key': 'wrong' } }))).statusCode, 200)
   t.equal((await refusal(port, upgradeRequest({ path: '/nowhere', headers: { 'Sec-WebSocket-Key': 'wrong' } }))).statusCode, 404)
@@ -244,11 +245,11 @@ t.test('a reason in the answer names the rule and echoes nothing of the peer', a
     [{ headers: { 'Sec-WebSocket-Protocol': 'evil<script>' } }, /Sec-WebSocket-Protocol must/],
     [{ headers: { 'Content-Length': '7' }, body: 'evil!!!' }, /must not have a body/]
   ]
-  for (const [options, message] of cases) {
+  await Promise.all(cases.map(async ([options, message]) => {
     const { body } = await refusal(port, upgradeRequest(options))
     t.match(JSON.parse(body), { code: 'FST_WS_ERR_HANDSHAKE', message })
     t.notMatch(body, /evil/)
-  }
+  }))
 })
 
 t.test('more fields than node:http keeps are refused, by it or by us', async (t) => {

@@ -6,12 +6,11 @@ import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { codeBlocks, runFirstExample } from '../helpers/readme.ts'
+import { ROOT } from '../helpers/root.ts'
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 /** What a user installs beside it, in the versions that we test with. */
 const BESIDE = ['fastify', '@sinclair/typebox', '@fastify/type-provider-typebox', '@types/node']
 

@@ -421,6 +421,28 @@ t.test('a message that is inflated by a job', async t => {
     }
   })
 
+  t.test('deliversWhileClosing: close while it is inflated, or waits, paused: it is delivered, and what is behind it', async t => {
+    for (const role of ROLES) {
+      for (const waits of [false, true]) {
+        const on = subject(role, { deliversWhileClosing: true })
+        const { connection, peer } = on
+        on.receive(peer.compressed(LARGE), peer.compressed('small'), peer.close(1000))
+        if (waits) {
+          connection.pause()
+          await jobsDone()
+        }
+        connection.close(1000, '')
+        t.equal(connection.state, State.CloseSent)
+        t.strictSame(on.events, ['closing'])
+        await jobsDone()
+        t.equal(connection.more, true)
+        connection.continue()
+        t.strictSame(on.events, ['closing', DELIVERED, 'text "small"'])
+        t.equal(connection.wasClean, true)
+      }
+    }
+  })
+
   for (const waits of [false, true]) {
     t.test(`close ${waits ? 'when it is inflated and waits, paused' : 'while it is inflated'}: it is dropped, what is behind it is looked at for the Close`, async t => {
       for (const role of ROLES) {

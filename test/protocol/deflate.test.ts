@@ -506,6 +506,10 @@ t.test('what cannot be inflated', async t => {
     }
   })
 
+  t.test('a block of the fixed code that is cut off, and goes on with what is added to it until it ends', async t => {
+    await inflatesTo(t, Buffer.from('fb7f7f', 'hex'), 1007)
+  })
+
   t.test('a stored block that is cut off by more than what is added to it', async t => {
     for (const missing of [7, 8, 100]) {
       for (const isFinal of [false, true]) await inflatesTo(t, stored(noise(200), isFinal).subarray(0, -missing), 1007)
@@ -667,10 +671,10 @@ t.test('memory', async t => {
       copies++
       return from(...args)
     }) as typeof from
-    // There is room for four times what came.
+    // There is room for four times what came, and what is put behind it.
     const result = inflateNow(codec(), octets) as Buffer
     Buffer.from = from
-    t.equal(result.buffer.byteLength, 4 * (octets.length + 6))
+    t.ok(result.buffer.byteLength > result.length && result.buffer.byteLength < 2 * result.length, `${result.buffer.byteLength}`)
     t.equal(copies, 0)
   })
 

@@ -4,6 +4,7 @@ import type { Role } from '../../lib/protocol/constants.ts'
 import { ProtocolError } from '../../lib/protocol/errors.ts'
 import { FrameParser, type FrameSink } from '../../lib/protocol/frame-parser.ts'
 import { FrameWriter } from '../../lib/protocol/frame-writer.ts'
+import { maskInto } from '../../lib/protocol/mask.ts'
 import { OutputBuffer } from '../../lib/protocol/output-buffer.ts'
 import { copyAt, cutAt, everyCut, type Subject } from '../helpers/every-cut.ts'
 import { frame, framesTo, type FrameOptions, type LengthForm } from '../helpers/frames.ts'
@@ -56,13 +57,15 @@ class Frames implements FrameSink, Subject<string> {
     this.#parts = []
   }
 
-  onFramePart (buffer: Buffer, start: number, end: number, last: boolean): void {
+  onFramePart (buffer: Buffer, start: number, end: number, key: number, last: boolean): void {
     this.calls.push(last ? 'last' : 'part')
     if (this.#parts === undefined) {
       this.events.push('a part of no frame')
       return
     }
-    this.#parts.push(Buffer.from(buffer.subarray(start, end)))
+    const part = Buffer.alloc(end - start)
+    maskInto(part, 0, buffer, start, end, key)
+    this.#parts.push(part)
     const payload = Buffer.concat(this.#parts)
     if (last !== (payload.length === this.#announced)) this.events.push(`last is ${last} at ${payload.length} of ${this.#announced}`)
     if (!last) return

@@ -1,6 +1,6 @@
 import t from 'tap'
 import fc from 'fast-check'
-import { mask, rotateKey } from '../../lib/protocol/mask.ts'
+import { mask, maskInto, rotateKey } from '../../lib/protocol/mask.ts'
 import { copyAt } from '../helpers/every-cut.ts'
 import { masked } from '../helpers/frames.ts'
 
@@ -69,6 +69,22 @@ t.test('mask', async t => {
     t.notOk(copy.equals(bytes))
     mask(copy, 3, 997, asInteger(KEYS[0]!))
     t.ok(copy.equals(bytes))
+  })
+})
+
+t.test('maskInto', async t => {
+  t.test('masks on the way to another place, and leaves both sides of it and the source as they were', async t => {
+    for (const length of [0, 1, 3, 127, 128, 1023, 1024, 1025, 65535, 65536, 65537, 200_003]) {
+      for (const key of KEYS) {
+        const bytes = noise(length + 20)
+        const source = copyAt(bytes, 3)
+        const target = Buffer.alloc(length + 40, 0x55)
+        maskInto(target, 7, source, 11, 11 + length, asInteger(key))
+        t.ok(target.subarray(7, 7 + length).equals(masked(bytes.subarray(11, 11 + length), key)), `${length} octets, key ${key}`)
+        t.ok(target.subarray(0, 7).every((octet) => octet === 0x55) && target.subarray(7 + length).every((octet) => octet === 0x55))
+        t.ok(source.equals(bytes))
+      }
+    }
   })
 })
 

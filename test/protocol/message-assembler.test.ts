@@ -37,7 +37,7 @@ function assembler (maxMessageBytes = 1024 * 1024, textAs: TextAs = 'string') {
     part (payload: string | Uint8Array, last: boolean): void {
       const bytes = Buffer.from(payload)
       const chunk = Buffer.concat([Buffer.from([0xff]), bytes, Buffer.from([0xff])])
-      target.onFramePart(chunk, 1, 1 + bytes.length, last)
+      target.onFramePart(chunk, 1, 1 + bytes.length, 0, last)
       chunk.fill(0xee)
     }
   }
@@ -439,21 +439,23 @@ t.test('a compressed message', async t => {
 t.test('memory', async t => {
   t.test('follows what has arrived, not what was announced', async t => {
     const sizes = spyOnAllocation(t)
-    for (const fin of [true, false]) {
+    for (const [fin, growth] of [[true, 16], [false, 2]] as const) {
       const target = new MessageAssembler(sink(), 2 ** 32, 'string')
-      const chunk = Buffer.from('x'.repeat(100))
+      const chunk = Buffer.alloc(4000)
       sizes.length = 0
       target.onFrameStart(BINARY, fin, false, 2 ** 32 - 1)
       t.strictSame(sizes, [])
-      target.onFramePart(chunk, 0, 10, false)
+      target.onFramePart(chunk, 0, 1, 0, false)
       t.strictSame(sizes, [128], 'a little')
-      target.onFramePart(chunk, 0, 100, false)
-      target.onFramePart(chunk, 0, 18, false)
+      target.onFramePart(chunk, 0, 100, 0, false)
+      target.onFramePart(chunk, 0, 27, 0, false)
       t.strictSame(sizes, [128], 'it is filled')
-      target.onFramePart(chunk, 0, 1, false)
-      t.strictSame(sizes, [128, 258], 'twice what is there')
-      for (let i = 0; i < 4; i++) target.onFramePart(chunk, 0, 100, false)
-      t.strictSame(sizes, [128, 258, 658])
+      target.onFramePart(chunk, 0, 1, 0, false)
+      t.strictSame(sizes, [128, growth * 129], 'so many times what is there')
+      target.onFramePart(chunk, 0, growth * 129 - 129, 0, false)
+      t.strictSame(sizes, [128, growth * 129], 'it is filled')
+      target.onFramePart(chunk, 0, 1, 0, false)
+      t.strictSame(sizes, [128, growth * 129, growth * (growth * 129 + 1)])
     }
   })
 
@@ -463,13 +465,13 @@ t.test('memory', async t => {
     const chunk = Buffer.from('x'.repeat(5000))
     sizes.length = 0
     target.onFrameStart(BINARY, true, false, 50)
-    target.onFramePart(chunk, 0, 1, false)
-    target.onFramePart(chunk, 0, 49, true)
+    target.onFramePart(chunk, 0, 1, 0, false)
+    target.onFramePart(chunk, 0, 49, 0, true)
     t.strictSame(sizes, [50])
     sizes.length = 0
     target.onFrameStart(BINARY, true, false, 5000)
-    target.onFramePart(chunk, 0, 3000, false)
-    target.onFramePart(chunk, 0, 2000, true)
+    target.onFramePart(chunk, 0, 3000, 0, false)
+    target.onFramePart(chunk, 0, 2000, 0, true)
     t.strictSame(sizes, [5000])
     sizes.length = 0
     target.onFrame(BINARY, false, false, chunk, 0, 10)

@@ -7,7 +7,7 @@ import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { ROOT } from '../helpers/root.ts'
 
 const START_MS = 10_000
 const STOP_MS = 5_000
@@ -19,7 +19,7 @@ const UNPRIVILEGED = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}
 /** The host that the certificate is for, and that the configuration names. */
 export const HOST = 'app.example.com'
 
-const page = readFileSync(fileURLToPath(new URL('../../docs/security.md', import.meta.url)), 'utf8')
+const page = readFileSync(join(ROOT, 'docs/security.md'), 'utf8')
 
 /** What the page shows in place of what differs from machine to machine. */
 interface Places {

@@ -2,12 +2,13 @@
  * docs/conformance.md against the tests of this folder: neither has what the other does not.
  */
 import { readdirSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import t from 'tap'
 import ts from 'typescript'
+import { ROOT } from '../helpers/root.ts'
 
-const FOLDER = fileURLToPath(new URL('.', import.meta.url))
-const PAGE = fileURLToPath(new URL('../../docs/conformance.md', import.meta.url))
+const FOLDER = join(ROOT, 'test/rfc/')
+const PAGE = join(ROOT, 'docs/conformance.md')
 const OWN = 'requirements.test.ts'
 
 const HEAD = '| section | what is required | of | test, or why there is none |'

@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
 import {
   bytes, custom, defineWebSocketRoute, isContract, json, raw, routeIdentity, text, validateContracts, type Codec
 } from '../../lib/subprotocol/contract.ts'
+import { ROOT } from '../helpers/root.ts'
 
 const schema = { type: 'object' }
 const codec: Codec = { name: 'reverse', wire: 'text', encode: String, decode: String }
@@ -171,7 +173,7 @@ t.test('a route that cannot be one is refused where it is defined', async (t) =>
 })
 
 t.test('a browser can load it: it imports nothing', async (t) => {
-  const source = await readFile(new URL('../../lib/subprotocol/contract.ts', import.meta.url), 'utf8')
+  const source = await readFile(join(ROOT, 'lib/subprotocol/contract.ts'), 'utf8')
   t.notMatch(source, /\bimport\b[^.\n]*['"(]|\bfrom '/)
   t.notMatch(source, /\bBuffer\b(?!`)/, 'nor does it need the types of Node')
 })

@@ -16,7 +16,7 @@ import duplex, {
   bytes, custom, defineWebSocketRoute, json, prepare, raw, text,
   type ClientOf, type CloseInfo, type Codec, type ConnectionError, type HandlerOf, type InvalidMessageError, type Prepared,
   type RawSocket, type SocketOf, type WebSocket
-} from '../index.ts'
+} from '../../index.ts'
 
 type In = { type: 'say', text: string } | { type: 'typing' }
 interface Out { type: 'said', from: string }

@@ -8,7 +8,7 @@ import { Type as T } from '@sinclair/typebox'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify from 'fastify'
 import { expect, test } from 'tstyche'
-import { json } from '../../index.ts'
+import { json } from '../../../index.ts'
 
 const app = Fastify().withTypeProvider<TypeBoxTypeProvider>()
 const messages = json({ receive: T.Object({ a: T.String() }), send: T.Object({ b: T.Number() }) })

@@ -1,0 +1,21 @@
+import type { DuplexOptions } from './types/options.ts';
+import './types/fastify.ts';
+/**
+ * The plugin. Register it before the hooks that authenticate, so that handshake and Origin are checked first, and
+ * before the routes. Registered again in a child scope it sets the defaults of that scope.
+ */
+declare const duplex: import("fastify").FastifyPluginCallback<DuplexOptions, import("fastify").RawServerDefault, import("fastify").FastifyTypeProviderDefault, import("fastify").FastifyBaseLogger>;
+export default duplex;
+export { duplex };
+/** The constructors of all errors, by code. */
+export * as errorCodes from './lib/errors.ts';
+export { bytes, custom, defineWebSocketRoute, json, raw, text } from './lib/subprotocol/contract.ts';
+export type { Codec, Contract, Contracts, WebSocketRoute } from './lib/subprotocol/contract.ts';
+export { prepare, type Prepared } from './lib/subprotocol/prepared.ts';
+export type { InvalidMessageError } from './lib/subprotocol/subprotocol.ts';
+export type { CloseInfo } from './lib/socket/receiver.ts';
+export { WebSocket, type SendCallback, type SendOptions, type SocketData } from './lib/socket/websocket.ts';
+export type { InjectedSocket, InjectOptions } from './types/inject.ts';
+export type { ConnectionError, DeflateOptions, DuplexOptions, ErrorKind, OriginOption, RouteWebSocketOptions } from './types/options.ts';
+export type { OpenSockets, RouteStats, WebSocketHooks } from './types/fastify.ts';
+export type { AnySocket, ClientOf, HandlerOf, RawData, RawSocket, SocketOf } from './types/sockets.ts';

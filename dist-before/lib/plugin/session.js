@@ -1,0 +1,205 @@
+import { CloseCode } from '../protocol/constants.js';
+import { closed, failed, opened } from '../socket/channels.js';
+import { WebSocket } from '../socket/websocket.js';
+import { isThenable } from '../subprotocol/validator.js';
+/** From one peer at most one line in this time, and one of level error, beside those at open and close; the rest is counted. */
+const FAULT_LINE_MS = 1_000;
+/** Reasons sent to the peer are fixed: they tell nothing of the inside. */
+const INTERNAL_ERROR = 'internal error';
+const INVALID_MESSAGE = 'invalid message';
+const LEVELS = {
+    handler: 'error', listener: 'error', message: 'info', protocol: 'info', limit: 'info', socket: 'debug'
+};
+export class Session {
+    #endpoint;
+    #log;
+    /** Kept only for those who asked to be called with it. */
+    #request;
+    #openedAt = performance.now();
+    /** Gives its place among the connections back. */
+    #release;
+    #instance;
+    #open;
+    #logsRequest = true;
+    #lastLineAt = -Infinity;
+    #lastErrorAt = -Infinity;
+    #suppressedLines = 0;
+    constructor(endpoint, request, release) {
+        const { onInvalidMessage, errorHandler } = endpoint.options;
+        this.#endpoint = endpoint;
+        this.#log = request.log;
+        this.#release = release;
+        this.#request = onInvalidMessage === undefined && errorHandler === undefined ? undefined : request;
+    }
+    /** The connection is open: it is logged, listed, and handed to the handler; then `start` is called, and what comes is read. */
+    begin(open, instance, request, start) {
+        this.#open = open;
+        this.#instance = instance;
+        const { socket, connection } = open;
+        const { registry, counters, hooks } = this.#endpoint;
+        this.#logsRequest = this.#endpoint.logsRequests(request);
+        if (this.#logsRequest) {
+            this.#log.info({ url: request.url, remoteAddress: request.ip, protocol: socket.protocol, extensions: socket.extensions }, 'websocket open');
+        }
+        counters.opened++;
+        registry.add(socket, connection, counters);
+        if (hooks.onOpen.length === 0)
+            return this.#handle(request, start);
+        this.#run(() => this.#runOpenHooks(request), (error) => {
+            this.onFault('handler', error, undefined);
+            // Whatever became of the error: what the hook had to prepare is not there.
+            socket.close(CloseCode.InternalError, INTERNAL_ERROR);
+        }, () => {
+            if (socket.readyState === WebSocket.OPEN)
+                this.#handle(request, start);
+            else
+                start();
+        });
+    }
+    async #runOpenHooks(request) {
+        for (const hook of this.#endpoint.hooks.onOpen)
+            await hook.call(this.#instance, this.#open.socket, request);
+    }
+    #handle(request, start) {
+        const { socket, receiver } = this.#open;
+        if (opened.hasSubscribers)
+            opened.publish({ socket, request });
+        this.#run(() => this.#endpoint.handler.call(this.#instance, socket, request), (error) => this.onFault('handler', error, undefined), () => receiver.handlerSettled());
+        start();
+    }
+    onFault(kind, thrown, message) {
+        if ((kind === 'handler' || kind === 'listener') && this.#endedWithConnection(thrown))
+            return;
+        const { errorHandler } = this.#endpoint.options;
+        const error = describe(thrown, kind);
+        if (failed.hasSubscribers)
+            failed.publish({ socket: this.#open.socket, kind, error });
+        if (errorHandler === undefined)
+            return this.#onFaultByDefault(kind, error);
+        this.#run(() => errorHandler(error, this.#open.socket, this.#request, message), (failure) => {
+            if (!this.#endedWithConnection(failure))
+                this.#onFaultByDefault('handler', describe(failure, 'handler'));
+        });
+    }
+    onInvalidMessage({ error, message }) {
+        const { socket } = this.#open;
+        const { onInvalidMessage } = this.#endpoint.options;
+        this.#endpoint.counters.invalidMessages++;
+        if (onInvalidMessage === undefined) {
+            socket.close(error.closeCode, INVALID_MESSAGE);
+            this.onFault('message', error, message);
+            return;
+        }
+        this.#run(() => onInvalidMessage(error, socket, this.#request, message), (failure) => this.onFault('handler', failure, message));
+        // The callback decides about messages that do not fit. A peer whose messages cannot even be decoded speaks something else.
+        if (error.closeCode !== CloseCode.PolicyViolation)
+            socket.close(error.closeCode, INVALID_MESSAGE);
+    }
+    onMessagesDiscarded(count) {
+        this.#line('warn', { discarded: count }, 'messages that nobody takes were thrown away: add a message listener, iterate, or call next() in the handler');
+    }
+    onClosed() {
+        const { connection, socket } = this.#open;
+        const { registry, counters, hooks } = this.#endpoint;
+        registry.delete(socket);
+        counters.onClosed(connection);
+        this.#release();
+        const { closeCode, closeReason } = connection;
+        if (closed.hasSubscribers)
+            closed.publish({ socket, code: closeCode, reason: closeReason, wasClean: connection.wasClean });
+        for (const hook of hooks.onClose) {
+            this.#run(() => hook.call(this.#instance, socket, closeCode, closeReason), (error) => this.onFault('handler', error, undefined));
+        }
+        if (!this.#logsRequest)
+            return;
+        this.#log.info({
+            code: connection.closeCode,
+            reason: connection.closeReason,
+            sentCode: connection.sentCloseCode,
+            durationMs: Math.round(performance.now() - this.#openedAt),
+            bytesReceived: connection.bytesReceived,
+            bytesSent: connection.output.totalBytes,
+            messagesReceived: connection.messagesReceived,
+            messagesSent: connection.messagesSent,
+            ...this.#suppressedLines > 0 && { suppressedLines: this.#suppressedLines }
+        }, 'websocket closed');
+    }
+    /** Whether the application gave up because its connection has ended, which is no fault. */
+    #endedWithConnection(thrown) {
+        if (!isClosedRejection(thrown) || this.#open.socket.readyState === WebSocket.OPEN)
+            return false;
+        this.#line('debug', { err: thrown }, 'a websocket handler ended with its connection');
+        return true;
+    }
+    #onFaultByDefault(kind, error) {
+        // A slow peer that was dropped is worth more than a peer's mistake.
+        const level = kind === 'limit' && error.closeCode === CloseCode.AbnormalClosure ? 'warn' : LEVELS[kind];
+        this.#line(level, { err: error, kind }, `websocket ${kind} error`);
+        const { socket } = this.#open;
+        if ((kind === 'handler' || kind === 'listener') && socket.readyState === WebSocket.OPEN)
+            socket.close(CloseCode.InternalError, INTERNAL_ERROR);
+    }
+    /** Calls into the application; what it throws or rejects with goes to `onFailure`. */
+    #run(call, onFailure, onSettled = noop) {
+        let result;
+        try {
+            result = call();
+            // An object with a `then` of its own may throw as well.
+            if (isThenable(result))
+                result = Promise.resolve(result);
+        }
+        catch (error) {
+            onFailure(error);
+            return onSettled();
+        }
+        if (!(result instanceof Promise))
+            return onSettled();
+        result.then(onSettled, (error) => {
+            onFailure(error);
+            onSettled();
+        });
+    }
+    #line(level, fields, text) {
+        const now = performance.now();
+        // An error of the application is not lost because of what its peer has done just before.
+        if (now - (level === 'error' ? this.#lastErrorAt : this.#lastLineAt) < FAULT_LINE_MS) {
+            this.#suppressedLines++;
+            return;
+        }
+        this.#lastLineAt = now;
+        if (level === 'error')
+            this.#lastErrorAt = now;
+        this.#log[level](fields, text);
+    }
+}
+function noop() { }
+/** What `next()`, `drained()` and whatever listens to `signal` reject with when the peer leaves: nobody's fault. */
+function isClosedRejection(error) {
+    const code = codeOf(error);
+    return code === 'FST_WS_ERR_CLOSED' || (code === 'ABORT_ERR' && codeOf(error.cause) === 'FST_WS_ERR_CLOSED');
+}
+/** The code of an error; undefined for whatever has none, or does not let it be read. */
+function codeOf(error) {
+    if (!(error instanceof Error))
+        return undefined;
+    try {
+        const { code } = error;
+        return typeof code === 'string' ? code : undefined;
+    }
+    catch {
+        return undefined;
+    }
+}
+/** The application's errors that were marked here, some of which it throws again and again. */
+const marked = new WeakSet();
+/** An error that says where it came from, and what the default closes with: what was thrown itself, or, if it cannot be marked, one that has it as its cause. */
+function describe(thrown, kind) {
+    const ours = kind !== 'handler' && kind !== 'listener';
+    const closeCode = ours ? thrown.closeCode ?? CloseCode.AbnormalClosure : CloseCode.InternalError;
+    const canBeMarked = thrown instanceof Error && (ours || marked.has(thrown) || (Object.isExtensible(thrown) && !('kind' in thrown) && !('closeCode' in thrown)));
+    const error = canBeMarked ? thrown : new Error(thrown instanceof Error ? thrown.message : `a ${typeof thrown} was thrown`, { cause: thrown });
+    if (!ours)
+        marked.add(error);
+    const code = canBeMarked ? undefined : codeOf(thrown);
+    return Object.assign(error, { kind, closeCode }, code === undefined ? {} : { code });
+}

@@ -1,0 +1,453 @@
+/**
+ * One WebSocket connection as a state machine over bytes (RFC 6455 §5-§7), for both roles. It does no I/O: it is
+ * given what arrived, and what it wants of the transport stands in `output`, `reading`, `more` and `shutdown`.
+ *
+ * | state     | app sends | close()          | Close arrives                                  | data      | ping     | rule or limit broken        | EOF or lost  |
+ * |-----------|-----------|------------------|------------------------------------------------|-----------|----------|-----------------------------|--------------|
+ * | Open      | frame out | Close, CloseSent | Close, Ending; a server: shutdown end          | delivered | pong out | Close, Ending, shutdown end | Closed, 1006 |
+ * | CloseSent | dropped   | –                | Ending; a server: shutdown end                 | dropped   | pong out | Ending, shutdown destroy    | Closed, 1006 |
+ * | Ending    | dropped   | –                | dropped                                        | dropped   | dropped  | –                           | Closed       |
+ * | Closed    | dropped   | –                | –                                              | –         | –        | –                           | –            |
+ *
+ * What the application has sent goes out first: the Close, and then the end, wait for the message that is being compressed
+ * (§5.5.1 allows it). While a message is being inflated nothing is read, so what follows stays behind it.
+ *
+ * Ending goes on reading and throws away what comes, lest the kernel answer it with RST and our Close be lost. The
+ * transport arms its timer when Open ends. `abort` goes from any state to Ending with shutdown destroy.
+ */
+import { Buffer } from 'node:buffer';
+import { isSendableCloseCode, readClosePayload, writeClosePayload } from './close-payload.js';
+import { CloseCode, Opcode } from './constants.js';
+import { DeflateCodec } from './deflate.js';
+import { ProtocolError } from './errors.js';
+import { FrameParser } from './frame-parser.js';
+import { MessageAssembler } from './message-assembler.js';
+import { MessageSender } from './message-sender.js';
+import { OutputBuffer } from './output-buffer.js';
+import { TokenBucket } from './token-bucket.js';
+export const State = {
+    Open: 0,
+    CloseSent: 1,
+    Ending: 2,
+    Closed: 3
+};
+/** Frames that are handled in one turn before the event loop gets its turn. */
+const FRAMES_PER_TURN = 256;
+/** The clock is read once for so many frames. */
+const FRAMES_PER_CLOCK = 32;
+const TURN_MS = 5;
+/** Control frames are answered and cost no application anything, so that nobody would notice a flood of them. */
+const CONTROL_FRAMES_PER_SECOND = 100;
+export class Connection {
+    role;
+    output = new OutputBuffer();
+    /** Told what arrives; set by whoever wires the connection, before the first byte. */
+    handler;
+    /** Called when one of the four facts below has changed outside `receive` and `continue`. */
+    onWake = noop;
+    state = State.Open;
+    /** Input was kept back: `continue` wants to be called when the event loop has had its turn. */
+    more = false;
+    shutdown = 'none';
+    /** Code and reason of the Close that came, and the code of the one that went; 1006 while there was none. */
+    closeCode = CloseCode.AbnormalClosure;
+    closeReason = '';
+    sentCloseCode = CloseCode.AbnormalClosure;
+    bytesReceived = 0;
+    messagesReceived = 0;
+    messagesSent = 0;
+    /** Octets of data that were sent after the connection had ceased to be open. */
+    droppedBytes = 0;
+    #parser;
+    #assembler;
+    #sender;
+    #deflate;
+    #maxMessageBytes;
+    #highWaterMarkBytes;
+    #autoPong;
+    #messageRate;
+    #byteRate;
+    #controlRate;
+    /** Input that was not parsed yet. */
+    #rest;
+    /** Whether it is a copy of our own. */
+    #restIsOwn = false;
+    /** The peer's end has come, but not all before it is parsed. */
+    #eof = false;
+    #paused = false;
+    #inflating;
+    #closeWritten = false;
+    #inTurn = false;
+    #framesInTurn = 0;
+    #turnStart = 0;
+    /** The newest ping that waits until the output is no longer blocked. */
+    #pendingPong;
+    constructor(options) {
+        const { role, deflate, maxMessageBytes, rateLimit } = options;
+        this.role = role;
+        this.#deflate = deflate === undefined ? undefined : new DeflateCodec(role, deflate);
+        this.#parser = new FrameParser(role, this, deflate !== undefined);
+        this.#assembler = new MessageAssembler(this, maxMessageBytes, options.textAs);
+        this.#sender = new MessageSender(role, this.output, this.#deflate);
+        this.#sender.onProgress = () => this.#wake();
+        this.#maxMessageBytes = maxMessageBytes;
+        this.#highWaterMarkBytes = options.highWaterMarkBytes;
+        this.#autoPong = options.autoPong ?? true;
+        if (rateLimit !== undefined) {
+            const { messagesPerSecond, bytesPerSecond, burst } = rateLimit;
+            this.#messageRate = new TokenBucket(messagesPerSecond, messagesPerSecond * burst);
+            this.#byteRate = new TokenBucket(bytesPerSecond, bytesPerSecond * burst);
+        }
+    }
+    /** Whether both Close frames have passed (§7.1.4). */
+    get wasClean() {
+        return this.closeCode !== CloseCode.AbnormalClosure && this.#closeWritten;
+    }
+    /** False while nothing shall be read. */
+    get reading() {
+        return !this.#paused && this.#inflating === undefined;
+    }
+    /** Whether the peer has begun something, a message or a frame, that it has not finished. */
+    get unfinished() {
+        return this.#parser.inFrame || this.#assembler.inMessage;
+    }
+    /** Octets of messages that are not in the output yet, since one of them is being compressed. */
+    get pendingBytes() {
+        return this.#sender.pendingBytes;
+    }
+    // What arrives
+    /** Takes the octets of one read. They are unmasked in place, and may be kept as views. */
+    receive(chunk) {
+        this.bytesReceived += chunk.length;
+        // §5.5.1, §7.1.7: after a Close, or a failure, nothing that comes is looked at.
+        if (this.state > State.CloseSent)
+            return;
+        if (this.#byteRate?.take(chunk.length, performance.now()) === false)
+            return this.fail(new ProtocolError(CloseCode.PolicyViolation, 'too many bytes a second'));
+        if (this.#rest !== undefined) {
+            this.#rest = Buffer.concat([this.#rest, chunk]);
+            this.#restIsOwn = true;
+        }
+        else if (this.reading) {
+            this.#parse(chunk, false);
+        }
+        else {
+            this.#rest = chunk;
+            this.#restIsOwn = false;
+        }
+    }
+    /** Goes on with the input that was kept back. */
+    continue() {
+        if (this.#inflating?.message !== undefined && !this.#paused)
+            this.#deliver(this.#inflating.message, this.#inflating.isBinary);
+        this.more = false;
+        const rest = this.#rest;
+        if (!this.reading)
+            return;
+        if (rest !== undefined) {
+            this.#rest = undefined;
+            this.#parse(rest, this.#restIsOwn);
+        }
+        if (this.#eof)
+            this.receiveEof();
+    }
+    /** The peer has ended its side: after what was kept back, nothing comes any more. */
+    receiveEof() {
+        this.#eof = true;
+        if (this.state === State.Closed || this.#rest !== undefined || this.#inflating !== undefined)
+            return;
+        this.#sender.afterAll(() => {
+            if (this.shutdown === 'none')
+                this.shutdown = 'end';
+            // Behind the Close, which may have had to wait: only then both have passed.
+            if (this.state === State.Ending)
+                this.#closed();
+        });
+        if (this.state < State.Ending)
+            this.#closed();
+    }
+    /** The transport is gone, whatever the reason. */
+    transportClosed() {
+        this.droppedBytes += this.#sender.drop();
+        if (this.state !== State.Closed)
+            this.#closed();
+    }
+    /** The output is less than it was: a pong that had to wait can go. */
+    outputDrained() {
+        const pong = this.#pendingPong;
+        if (pong === undefined)
+            return;
+        this.#pendingPong = undefined;
+        if (this.state <= State.CloseSent)
+            this.#sender.pong(pong);
+    }
+    // What the application does
+    /**
+     * Sends text; `fin` false leaves the message open for further fragments. `compress` false keeps permessage-deflate, if it
+     * was agreed on, from it. Returns whether the connection was open.
+     */
+    sendText(text, fin = true, compress = true) {
+        if (this.state !== State.Open) {
+            this.droppedBytes += Buffer.byteLength(text);
+            return false;
+        }
+        this.#sender.sendText(text, fin, compress);
+        this.#sent(fin);
+        return true;
+    }
+    /** Sends octets, as binary or as text; they must not change until they are written. */
+    sendBytes(payload, opcode, fin = true, compress = true) {
+        if (this.state !== State.Open) {
+            this.droppedBytes += payload.length;
+            return false;
+        }
+        this.#sender.sendBytes(payload, opcode, fin, compress);
+        this.#sent(fin);
+        return true;
+    }
+    /** Sends a message that other connections send too. */
+    sendShared(message, compress = true) {
+        if (this.state !== State.Open) {
+            this.droppedBytes += message.payload.length;
+            return false;
+        }
+        this.#sender.sendShared(message, compress);
+        this.#sent(true);
+        return true;
+    }
+    /** Calls back when all that was sent so far is written, or lost. */
+    addCallback(callback) {
+        this.#sender.addCallback(callback);
+    }
+    ping(payload) {
+        this.#sendControl(Opcode.Ping, payload);
+    }
+    pong(payload) {
+        this.#sendControl(Opcode.Pong, payload);
+    }
+    /** Starts the closing handshake (§7.1.2); does nothing when it is under way. 1005 sends a Close without a code. */
+    close(code, reason) {
+        if (this.state !== State.Open)
+            return;
+        this.#leaveOpen(State.CloseSent, 'none', code, reason);
+        this.#wake();
+    }
+    /** Fails the connection (§7.1.7). Everything that fails it comes through here. */
+    fail(error) {
+        if (this.state === State.Open) {
+            this.#leaveOpen(State.Ending, 'end', error.closeCode, error.message);
+        }
+        else if (this.state === State.CloseSent) {
+            this.#end('destroy');
+        }
+        else {
+            return;
+        }
+        this.handler.onError(error);
+        this.#wake();
+    }
+    /** Gives the connection up without a Close, for the transport that is destroying itself: it is not woken. */
+    abort() {
+        if (this.state === State.Closed)
+            return;
+        const wasOpen = this.state === State.Open;
+        this.#end('destroy');
+        if (wasOpen)
+            this.handler.onClosing();
+    }
+    /** Stops delivering, at once, and reading. */
+    pause() {
+        if (this.state !== State.Open)
+            return;
+        this.#paused = true;
+        this.#parser.halted = true;
+        this.#wake();
+    }
+    resume() {
+        if (!this.#paused)
+            return;
+        this.#paused = false;
+        if (this.#inTurn)
+            this.#parser.halted = this.#inflating !== undefined;
+        else
+            this.more = this.#hasMore;
+        this.#wake();
+    }
+    // What the parser finds
+    onFrame(opcode, fin, rsv1, buffer, start, end) {
+        if (opcode >= Opcode.Close)
+            this.#onControl(opcode, buffer, start, end);
+        else if (this.state === State.Open)
+            this.#assembler.onFrame(opcode, fin, rsv1, buffer, start, end);
+        if (++this.#framesInTurn % FRAMES_PER_CLOCK === 0)
+            this.#yieldIfDue();
+    }
+    onFrameStart(opcode, fin, rsv1, length) {
+        if (this.state === State.Open)
+            this.#assembler.onFrameStart(opcode, fin, rsv1, length);
+    }
+    onFramePart(buffer, start, end, last) {
+        if (this.state === State.Open)
+            this.#assembler.onFramePart(buffer, start, end, last);
+    }
+    onMessage(data, isBinary) {
+        if (this.#messageRate?.take(1, this.#turnStart) === false)
+            throw new ProtocolError(CloseCode.PolicyViolation, 'too many messages a second');
+        this.messagesReceived++;
+        this.handler.onMessage(data, isBinary);
+    }
+    onCompressedMessage(payload, isBinary) {
+        const deflate = this.#deflate;
+        const message = deflate.inflate(payload, this.#maxMessageBytes);
+        if (message !== undefined)
+            return this.#assembler.onInflated(message, isBinary);
+        const inflating = { isBinary, message: undefined };
+        this.#inflating = inflating;
+        this.#parser.halted = true;
+        deflate.inflateLater(payload, this.#maxMessageBytes, () => this.#inflating === inflating, (result) => {
+            if (this.#inflating !== inflating)
+                return;
+            if (result instanceof ProtocolError)
+                return this.fail(result);
+            inflating.message = result;
+            this.more = !this.#paused;
+            this.#wake();
+        });
+    }
+    #deliver(message, isBinary) {
+        this.#inTurn = true;
+        this.#inflating = undefined;
+        try {
+            this.#assembler.onInflated(message, isBinary);
+        }
+        catch (error) {
+            this.#failBy(error);
+        }
+        this.#inTurn = false;
+    }
+    #parse(chunk, isOwn) {
+        this.#inTurn = true;
+        this.#framesInTurn = 0;
+        this.#turnStart = performance.now();
+        this.#parser.halted = false;
+        let offset = chunk.length;
+        try {
+            offset = this.#parser.feed(chunk, 0);
+        }
+        catch (error) {
+            this.#failBy(error);
+        }
+        this.#inTurn = false;
+        if (offset < chunk.length && this.state <= State.CloseSent)
+            this.#keep(chunk.subarray(offset), isOwn);
+    }
+    #failBy(error) {
+        this.fail(error instanceof ProtocolError ? error : new ProtocolError(CloseCode.InternalError, 'internal error', { cause: error }));
+    }
+    /** Whether `continue` has something to do. */
+    get #hasMore() {
+        return this.#rest !== undefined || this.#inflating?.message !== undefined || this.#eof;
+    }
+    /** Keeps the rest of a chunk: for one turn of the event loop as it is; for longer as a copy, made once, so that it does not pin the chunk. */
+    #keep(rest, isOwn) {
+        if (this.reading)
+            this.more = true;
+        this.#restIsOwn = isOwn || !this.reading;
+        this.#rest = this.reading || isOwn ? rest : Buffer.from(rest);
+    }
+    #yieldIfDue() {
+        if (this.#framesInTurn < FRAMES_PER_TURN && performance.now() - this.#turnStart < TURN_MS)
+            return;
+        this.#parser.halted = true;
+    }
+    #onControl(opcode, buffer, start, end) {
+        if (opcode === Opcode.Close)
+            return this.#onClose(buffer, start, end);
+        this.#controlRate ??= new TokenBucket(CONTROL_FRAMES_PER_SECOND, CONTROL_FRAMES_PER_SECOND);
+        if (!this.#controlRate.take(1, this.#turnStart))
+            throw new ProtocolError(CloseCode.PolicyViolation, 'too many control frames');
+        const payload = Buffer.from(buffer.subarray(start, end));
+        if (opcode === Opcode.Pong)
+            return this.handler.onPong(payload);
+        // §5.5.3: a pong holds what the ping held; of several pings the last may be answered alone.
+        if (this.#autoPong) {
+            if (this.output.blocked && this.output.byteLength > this.#highWaterMarkBytes)
+                this.#pendingPong = payload;
+            else
+                this.#sender.pong(payload);
+        }
+        this.handler.onPing(payload);
+    }
+    #onClose(buffer, start, end) {
+        const { code, reason } = readClosePayload(buffer, start, end);
+        this.closeCode = code;
+        this.closeReason = reason;
+        // §7.1.1: the server ends the transport first; the client waits for it.
+        const shutdown = this.role === 'server' ? 'end' : 'none';
+        // §5.5.1: whoever has not sent a Close answers with one, as soon as practical, and echoes the code if it may send it.
+        const echo = code === CloseCode.NoStatusReceived || isSendableCloseCode(code, this.role) ? code : CloseCode.NormalClosure;
+        if (this.state === State.Open)
+            this.#leaveOpen(State.Ending, shutdown, echo, '');
+        else
+            this.#end(shutdown);
+    }
+    #sendControl(opcode, payload) {
+        if (this.state !== State.Open)
+            return;
+        this.#sender.sendControl(opcode, payload);
+        this.#wake();
+    }
+    /** Sends the Close and tells, last of all, that the connection is not open any more. */
+    #leaveOpen(state, shutdown, code, reason) {
+        this.sentCloseCode = code;
+        this.#sender.sendControl(Opcode.Close, writeClosePayload(code, reason), () => { this.#closeWritten = true; });
+        if (state === State.Ending) {
+            this.#end(shutdown);
+        }
+        else {
+            this.state = state;
+            // Nothing is delivered any more, so nothing has a reason to hold up what comes: the peer's Close is in it.
+            this.#paused = false;
+            this.#inflating = undefined;
+            this.#parser.halted = false;
+            this.more = this.#hasMore;
+        }
+        this.handler.onClosing();
+    }
+    #end(shutdown) {
+        this.state = State.Ending;
+        if (shutdown === 'destroy') {
+            this.shutdown = shutdown;
+            this.#sender.stop();
+        }
+        else {
+            this.#sender.afterAll(() => { this.shutdown = shutdown; });
+        }
+        this.#ignoreInput();
+    }
+    #ignoreInput() {
+        this.#paused = false;
+        this.#inflating = undefined;
+        this.more = false;
+        this.#rest = undefined;
+        this.#parser.halted = true;
+    }
+    #closed() {
+        const wasOpen = this.state === State.Open;
+        this.state = State.Closed;
+        this.#ignoreInput();
+        if (wasOpen)
+            this.handler.onClosing();
+        this.handler.onClose(this.closeCode, this.closeReason, this.wasClean);
+    }
+    #sent(fin) {
+        if (fin)
+            this.messagesSent++;
+        this.#wake();
+    }
+    #wake() {
+        if (!this.#inTurn)
+            this.onWake();
+    }
+}
+function noop() { }

@@ -1,0 +1,191 @@
+/**
+ * Bytes to frames (RFC 6455 §5.2). Headers are read where they lie in the chunk, payloads are unmasked in
+ * place, and nothing is copied but the header or control payload that straddles two chunks.
+ *
+ * Opcode, FIN, RSV, mask and length are judged as soon as their octets are there; nothing is allocated from a
+ * length that was only announced. What a frame means (fragments, limits, closing) is the business of the sink.
+ */
+import { Buffer } from 'node:buffer';
+import { CloseCode, MAX_CONTROL_PAYLOAD, Opcode } from './constants.js';
+import { ProtocolError } from './errors.js';
+import { mask, rotateKey } from './mask.js';
+const FIN = 0x80;
+const RSV1 = 0x40;
+const RSV2_RSV3 = 0x30;
+const OPCODE = 0x0f;
+const CONTROL = 0x08;
+const MASK = 0x80;
+const LENGTH = 0x7f;
+const LENGTH_16 = 126;
+const LENGTH_64 = 127;
+/** Parses the frames that one peer sends. */
+export class FrameParser {
+    /** Set by the sink to stop after the frame at hand: it may be closed, paused or have failed. */
+    halted = false;
+    #sink;
+    #masked;
+    #rsv1Allowed;
+    // The header that was read last.
+    #opcode = 0;
+    #fin = false;
+    #rsv1 = false;
+    #length = 0;
+    #key = 0;
+    /** Octets of the current payload still to come. */
+    #missing = 0;
+    /** A header or a control payload that straddles chunks, made when first needed; the latter is the longer. */
+    #held;
+    #heldLength = 0;
+    /** `rsv1Allowed`: an extension that uses RSV1 was negotiated. */
+    constructor(role, sink, rsv1Allowed = false) {
+        this.#sink = sink;
+        // §5.1: a client masks every frame, a server none.
+        this.#masked = role === 'server';
+        this.#rsv1Allowed = rsv1Allowed;
+    }
+    /** Whether a frame has begun that is not complete. */
+    get inFrame() {
+        return this.#missing > 0 || this.#heldLength > 0;
+    }
+    /**
+     * Parses `chunk[offset, end)`, unmasking it in place. Returns where it stopped: the end, or the octet after
+     * the frame whose handling set `halted`. Throws a ProtocolError, after which it must not be fed again.
+     */
+    feed(chunk, offset) {
+        if (this.#missing > 0)
+            offset = this.#continuePayload(chunk, offset);
+        else if (this.#heldLength > 0)
+            offset = this.#continueHeader(chunk, offset);
+        while (offset < chunk.length && !this.halted) {
+            const start = this.#readHeader(chunk, offset, chunk.length);
+            if (start === -1) {
+                this.#hold(chunk, offset, chunk.length);
+                return chunk.length;
+            }
+            offset = this.#beginPayload(chunk, start);
+        }
+        return offset;
+    }
+    /** Reads the header at `offset` and judges it. Returns where the payload begins, or -1 if octets are missing. */
+    #readHeader(buffer, offset, end) {
+        if (end - offset < 2)
+            return -1;
+        const first = buffer[offset];
+        const second = buffer[offset + 1];
+        const opcode = first & OPCODE;
+        this.#opcode = opcode;
+        this.#fin = (first & FIN) !== 0;
+        this.#rsv1 = (first & RSV1) !== 0;
+        // §5.2: RSV bits MUST be 0 unless an extension defines them.
+        if ((first & RSV2_RSV3) !== 0)
+            throw broken('RSV2 or RSV3 set without an extension');
+        if (this.#rsv1 && !this.#rsv1Allowed)
+            throw broken('RSV1 set without an extension');
+        // §5.2: 3-7 and B-F are reserved.
+        if ((opcode > Opcode.Binary && opcode < Opcode.Close) || opcode > Opcode.Pong)
+            throw broken('reserved opcode');
+        // §5.1: the server MUST close on a frame that is not masked, the client on one that is.
+        if (((second & MASK) !== 0) !== this.#masked)
+            throw broken(this.#masked ? 'frame of a client without a mask' : 'frame of a server with a mask');
+        let length = second & LENGTH;
+        if ((opcode & CONTROL) !== 0) {
+            // §5.5: control frames MUST NOT be fragmented and hold 125 octets at most. RFC 7692 §6.1: RSV1 is for data.
+            if (!this.#fin)
+                throw broken('fragmented control frame');
+            if (length > MAX_CONTROL_PAYLOAD)
+                throw broken('control frame above 125 octets');
+            if (this.#rsv1)
+                throw broken('RSV1 set on a control frame');
+        }
+        else if (this.#rsv1 && opcode === Opcode.Continuation) {
+            // RFC 7692 §6.1: only the first frame of a message has it.
+            throw broken('RSV1 set on a continuation frame');
+        }
+        offset += 2;
+        if (length === LENGTH_16) {
+            if (end - offset < 2)
+                return -1;
+            length = buffer.readUInt16BE(offset);
+            // §5.2: the minimal number of octets MUST be used.
+            if (length < LENGTH_16)
+                throw broken('length not in its shortest form');
+            offset += 2;
+        }
+        else if (length === LENGTH_64) {
+            if (end - offset < 8)
+                return -1;
+            const high = buffer.readUInt32BE(offset);
+            length = buffer.readUInt32BE(offset + 4);
+            // §5.2: the most significant bit MUST be 0.
+            if (high > 0x7fffffff)
+                throw broken('length with its topmost bit set');
+            if (high === 0 && length <= 0xffff)
+                throw broken('length not in its shortest form');
+            // No limit reaches 4 GiB, so the exact number does not matter.
+            if (high !== 0)
+                throw new ProtocolError(CloseCode.MessageTooBig, 'message above the limit');
+            offset += 8;
+        }
+        this.#length = length;
+        if (!this.#masked)
+            return offset;
+        if (end - offset < 4)
+            return -1;
+        this.#key = buffer.readInt32BE(offset);
+        return offset + 4;
+    }
+    /** Hands on the payload that begins at `start`, as far as it is there. Returns where it ends in this chunk. */
+    #beginPayload(chunk, start) {
+        const end = start + this.#length;
+        if (end <= chunk.length) {
+            if (this.#masked)
+                mask(chunk, start, end, this.#key);
+            this.#sink.onFrame(this.#opcode, this.#fin, this.#rsv1, chunk, start, end);
+            return end;
+        }
+        this.#missing = this.#length;
+        if ((this.#opcode & CONTROL) === 0)
+            this.#sink.onFrameStart(this.#opcode, this.#fin, this.#rsv1, this.#length);
+        return start < chunk.length ? this.#continuePayload(chunk, start) : start;
+    }
+    #continuePayload(chunk, start) {
+        const end = Math.min(start + this.#missing, chunk.length);
+        if (this.#masked) {
+            mask(chunk, start, end, this.#key);
+            this.#key = rotateKey(this.#key, end - start);
+        }
+        this.#missing -= end - start;
+        const last = this.#missing === 0;
+        if ((this.#opcode & CONTROL) === 0) {
+            this.#sink.onFramePart(chunk, start, end, last);
+        }
+        else {
+            this.#hold(chunk, start, end);
+            if (last) {
+                const length = this.#heldLength;
+                this.#heldLength = 0;
+                this.#sink.onFrame(this.#opcode, this.#fin, this.#rsv1, this.#held, 0, length);
+            }
+        }
+        return end;
+    }
+    /** Completes the held header octet by octet: there are fourteen at most, and each is judged as it comes. */
+    #continueHeader(chunk, offset) {
+        while (offset < chunk.length) {
+            this.#hold(chunk, offset, ++offset);
+            if (this.#readHeader(this.#held, 0, this.#heldLength) !== -1) {
+                this.#heldLength = 0;
+                return this.#beginPayload(chunk, offset);
+            }
+        }
+        return offset;
+    }
+    #hold(chunk, start, end) {
+        this.#held ??= Buffer.allocUnsafeSlow(MAX_CONTROL_PAYLOAD);
+        chunk.copy(this.#held, this.#heldLength, start, end);
+        this.#heldLength += end - start;
+    }
+}
+function broken(rule) {
+    return new ProtocolError(CloseCode.ProtocolError, rule);
+}

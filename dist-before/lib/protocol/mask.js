@@ -1,0 +1,68 @@
+/**
+ * Masking (RFC 6455 §5.3): XOR with the masking-key, in place. Masking and unmasking are the same.
+ *
+ * The key is one 32-bit integer whose topmost octet belongs to the first octet of the range; a payload
+ * that arrives in parts carries its phase over by `rotateKey`.
+ */
+/** From here on the view that words need pays for itself (128 B: 150 ns both ways; 1 KiB: 1170 ns by octets, 390 by words). */
+const WORDS_FROM = 128;
+const word = new Int32Array(1);
+const wordOctets = new Uint8Array(word.buffer);
+/** XORs `buffer[start, end)` with the key, in place. */
+export function mask(buffer, start, end, key) {
+    if (end - start < WORDS_FROM)
+        return maskOctets(buffer, start, end, key);
+    // A view of words needs an aligned address: up to three octets before it and after it go one by one.
+    const aligned = start + (-(buffer.byteOffset + start) & 3);
+    maskOctets(buffer, start, aligned, key);
+    key = rotateKey(key, aligned - start);
+    const words = new Int32Array(buffer.buffer, buffer.byteOffset + aligned, (end - aligned) >> 2);
+    const pattern = inMemoryOrder(key);
+    let i = 0;
+    // Eight at a time: 64 KiB in 15 microseconds instead of 30.
+    for (const last = words.length - 8; i <= last; i += 8) {
+        words[i] ^= pattern;
+        words[i + 1] ^= pattern;
+        words[i + 2] ^= pattern;
+        words[i + 3] ^= pattern;
+        words[i + 4] ^= pattern;
+        words[i + 5] ^= pattern;
+        words[i + 6] ^= pattern;
+        words[i + 7] ^= pattern;
+    }
+    for (; i < words.length; i++)
+        words[i] ^= pattern;
+    maskOctets(buffer, aligned + words.length * 4, end, key);
+}
+/** The key for what follows `octets` octets that were masked with it. */
+export function rotateKey(key, octets) {
+    const bits = (octets & 3) * 8;
+    return (key << bits) | (key >>> (32 - bits));
+}
+function maskOctets(buffer, start, end, key) {
+    const k0 = key >>> 24;
+    const k1 = (key >>> 16) & 0xff;
+    const k2 = (key >>> 8) & 0xff;
+    const k3 = key & 0xff;
+    let i = start;
+    for (; i + 4 <= end; i += 4) {
+        buffer[i] ^= k0;
+        buffer[i + 1] ^= k1;
+        buffer[i + 2] ^= k2;
+        buffer[i + 3] ^= k3;
+    }
+    if (i < end)
+        buffer[i] ^= k0;
+    if (i + 1 < end)
+        buffer[i + 1] ^= k1;
+    if (i + 2 < end)
+        buffer[i + 2] ^= k2;
+}
+/** The key as this machine would read it from memory, whatever its byte order. */
+function inMemoryOrder(key) {
+    wordOctets[0] = key >>> 24;
+    wordOctets[1] = key >>> 16;
+    wordOctets[2] = key >>> 8;
+    wordOctets[3] = key;
+    return word[0];
+}

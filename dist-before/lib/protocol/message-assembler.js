@@ -1,0 +1,173 @@
+/**
+ * Frames to messages: fragmentation (RFC 6455 §5.4), the limit on a message's size, and UTF-8 (§8.1).
+ *
+ * A message that lies whole in one chunk goes straight through. Any other is gathered in one growing buffer,
+ * so that it costs its bytes, however many fragments they come in; its text is checked as it arrives. A compressed
+ * message goes on as it came, and comes back inflated.
+ */
+import { Buffer, isUtf8 } from 'node:buffer';
+import { CloseCode, Opcode } from './constants.js';
+import { ProtocolError } from './errors.js';
+import { checkUtf8, decodeUtf8 } from './utf8.js';
+/** Fragments without payload that one message may hold: they cost work and bring nothing. */
+export const MAX_EMPTY_FRAGMENTS = 256;
+/** A payload of this size is handed on as a view of the chunk (64 KiB at most, so it keeps alive four times its size); a smaller one is copied. */
+const VIEW_FROM = 16 * 1024;
+const FIRST_CAPACITY = 128;
+/** Room for the blocks of an empty message. */
+const COMPRESSED_MARGIN = 64;
+const NO_MESSAGE = -1;
+export class MessageAssembler {
+    #sink;
+    #maxMessageBytes;
+    #textAs;
+    /** Opcode of the message that is being gathered. */
+    #opcode = NO_MESSAGE;
+    /** Whether the message is compressed, which its first frame says. */
+    #compressed = false;
+    /** Whether the frame at hand is its last. */
+    #fin = false;
+    #buffer;
+    #length = 0;
+    /** The length of the message up to the end of the frame at hand, as it was announced. */
+    #announced = 0;
+    /** Up to here the text is known to be whole code points. */
+    #checked = 0;
+    #emptyFragments = 0;
+    constructor(sink, maxMessageBytes, textAs) {
+        this.#sink = sink;
+        this.#maxMessageBytes = maxMessageBytes;
+        this.#textAs = textAs;
+    }
+    /** Whether a message has begun whose last fragment is still to come. */
+    get inMessage() {
+        return this.#opcode !== NO_MESSAGE;
+    }
+    /** A data frame that lies in `buffer[start, end)`. */
+    onFrame(opcode, fin, rsv1, buffer, start, end) {
+        this.#begin(opcode, fin, rsv1, end - start);
+        if (fin && opcode !== Opcode.Continuation) {
+            this.#opcode = NO_MESSAGE;
+            if (rsv1)
+                this.#sink.onCompressedMessage(buffer.subarray(start, end), opcode === Opcode.Binary);
+            else if (opcode === Opcode.Text)
+                this.#sink.onMessage(this.#wholeText(buffer, start, end), false);
+            else
+                this.#sink.onMessage(ownBytes(buffer, start, end), true);
+            return;
+        }
+        this.#append(buffer, start, end);
+        if (fin)
+            this.#finish();
+    }
+    /** The header of a data frame whose payload comes in parts. */
+    onFrameStart(opcode, fin, rsv1, length) {
+        this.#begin(opcode, fin, rsv1, length);
+    }
+    onFramePart(buffer, start, end, last) {
+        this.#append(buffer, start, end);
+        if (last && this.#fin)
+            this.#finish();
+    }
+    /** Hands on a message that came compressed: `data` is what became of it, in memory of its own. */
+    onInflated(data, isBinary) {
+        this.#sink.onMessage(isBinary ? data : this.#checkedText(data), isBinary);
+    }
+    /** Judges a frame by its header (§5.4), before any of its payload is looked at. */
+    #begin(opcode, fin, rsv1, length) {
+        if (opcode === Opcode.Continuation) {
+            if (this.#opcode === NO_MESSAGE)
+                throw new ProtocolError(CloseCode.ProtocolError, 'continuation frame without a message to continue');
+        }
+        else {
+            if (this.#opcode !== NO_MESSAGE)
+                throw new ProtocolError(CloseCode.ProtocolError, 'new message before the last fragment of the one before');
+            this.#opcode = opcode;
+            this.#compressed = rsv1;
+        }
+        if (length > this.#mostBytes - this.#length)
+            throw new ProtocolError(CloseCode.MessageTooBig, 'message above the limit');
+        if (length === 0 && !fin && ++this.#emptyFragments > MAX_EMPTY_FRAGMENTS)
+            throw new ProtocolError(CloseCode.PolicyViolation, 'too many empty fragments');
+        this.#fin = fin;
+        this.#announced = this.#length + length;
+    }
+    #append(buffer, start, end) {
+        const length = this.#length + end - start;
+        if (this.#buffer === undefined || length > this.#buffer.length)
+            this.#grow(length);
+        buffer.copy(this.#buffer, this.#length, start, end);
+        this.#length = length;
+        if (this.#opcode === Opcode.Text && !this.#compressed) {
+            this.#checked = checkUtf8(this.#buffer, this.#checked, length);
+            if (this.#checked === -1)
+                throw notUtf8();
+        }
+    }
+    /** Makes room for `needed` octets that are here: for twice as many, but for no more than there will be. */
+    #grow(needed) {
+        const most = this.#fin ? this.#announced : this.#mostBytes;
+        // allocUnsafeSlow: the application may keep it, which must not keep a shared pool alive. Only octets that were written are handed on.
+        const grown = Buffer.allocUnsafeSlow(Math.min(Math.max(2 * needed, FIRST_CAPACITY), most));
+        this.#buffer?.copy(grown, 0, 0, this.#length);
+        this.#buffer = grown;
+    }
+    /** What may come over the wire: zlib makes a ninth more, at worst, of what it cannot compress. */
+    get #mostBytes() {
+        return this.#compressed ? this.#maxMessageBytes + Math.ceil(this.#maxMessageBytes / 8) + COMPRESSED_MARGIN : this.#maxMessageBytes;
+    }
+    #finish() {
+        const opcode = this.#opcode;
+        const buffer = this.#buffer;
+        const length = this.#length;
+        if (this.#compressed) {
+            this.#reset();
+            return this.#sink.onCompressedMessage(buffer.subarray(0, length), opcode === Opcode.Binary);
+        }
+        // A buffer that is half empty would keep twice the memory of its message alive.
+        const data = buffer.length > 2 * length ? exactly(buffer, length) : buffer.subarray(0, length);
+        if (opcode === Opcode.Text && this.#checked !== length)
+            throw notUtf8();
+        this.#reset();
+        this.#sink.onMessage(opcode === Opcode.Text && this.#textAs === 'string' ? data.toString() : data, opcode === Opcode.Binary);
+    }
+    #reset() {
+        this.#opcode = NO_MESSAGE;
+        this.#buffer = undefined;
+        this.#length = 0;
+        this.#checked = 0;
+        this.#emptyFragments = 0;
+    }
+    #wholeText(buffer, start, end) {
+        if (this.#textAs === 'string') {
+            const text = decodeUtf8(buffer, start, end);
+            if (text === undefined)
+                throw notUtf8();
+            return text;
+        }
+        return this.#checkedText(ownBytes(buffer, start, end));
+    }
+    /** Text that is in memory of its own. */
+    #checkedText(octets) {
+        if (!isUtf8(octets))
+            throw notUtf8();
+        return this.#textAs === 'string' ? octets.toString() : octets;
+    }
+}
+function ownBytes(buffer, start, end) {
+    if (end - start >= VIEW_FROM)
+        return buffer.subarray(start, end);
+    // From the pool, which a small Buffer that is kept for long keeps alive: 8 KiB, for a tenth of the price of memory of its own.
+    const own = Buffer.allocUnsafe(end - start);
+    buffer.copy(own, 0, start, end);
+    return own;
+}
+/** The first octets in memory of their own. */
+function exactly(buffer, length) {
+    const own = Buffer.allocUnsafeSlow(length);
+    buffer.copy(own, 0, 0, length);
+    return own;
+}
+function notUtf8() {
+    return new ProtocolError(CloseCode.InvalidFramePayloadData, 'text that is not UTF-8');
+}

@@ -1,0 +1,185 @@
+/**
+ * What one endpoint sends, in order. Frames go straight to the writer; on a connection with permessage-deflate a large
+ * message is compressed by a job, and what is sent meanwhile waits behind it.
+ */
+import { Buffer } from 'node:buffer';
+import { Opcode } from './constants.js';
+import { FrameWriter, OCTETS_PER_UNIT } from './frame-writer.js';
+/** How much of what waited is compressed at once before the event loop gets its turn: what is left goes through a job. */
+const BURST_BYTES = 128 * 1024;
+export class MessageSender {
+    /** Called when something was written that had to wait. */
+    onProgress = noop;
+    /** Application data that waits to be compressed, or behind what is. */
+    pendingBytes = 0;
+    #output;
+    #writer;
+    #role;
+    #deflate;
+    /** A message of ours has begun whose last fragment is still to come. */
+    #sendingFragments = false;
+    /** A message is being compressed by a job. */
+    #compressing = false;
+    #firstWaiting;
+    #lastWaiting;
+    #stopped = false;
+    /** What may still be compressed at once in this turn; without limit when the application sends, which is its own turn. */
+    #burst = Infinity;
+    constructor(role, output, deflate) {
+        this.#role = role;
+        this.#output = output;
+        this.#writer = new FrameWriter(role, output);
+        this.#deflate = deflate;
+    }
+    /** Sends text; `fin` false leaves the message open for further fragments, none of which is compressed. */
+    sendText(text, fin, compress) {
+        const opcode = this.#nextOpcode(Opcode.Text, fin);
+        const mostBytes = OCTETS_PER_UNIT * text.length;
+        if (!this.#compressing && !this.#compresses(opcode, fin, compress, mostBytes))
+            this.#writer.writeText(opcode, fin, text);
+        else
+            this.#inOrder(Buffer.from(text), opcode, fin, compress);
+    }
+    /** Sends octets, which must not change until they are written. */
+    sendBytes(payload, opcode, fin, compress) {
+        this.#inOrder(payload, this.#nextOpcode(opcode, fin), fin, compress);
+    }
+    /** Sends a message that others send too. */
+    sendShared(message, compress) {
+        const { opcode, payload } = message;
+        const form = this.#compresses(opcode, true, compress, payload.length) ? this.#deflate.sharedForm : '';
+        // A client masks each frame with a key of its own; between fragments, or with a context of its own, no frame is like another.
+        if (this.#role === 'client' || this.#sendingFragments || form === undefined)
+            return this.sendBytes(payload, opcode, true, compress);
+        if (this.#compressing)
+            this.#wait(payload.length, () => this.#writeShared(message, form));
+        else
+            this.#writeShared(message, form);
+    }
+    /** Sends a control frame behind what was sent before, and then calls `written`. */
+    sendControl(opcode, payload, written = noop) {
+        this.afterAll(() => {
+            this.#writer.writeFrame(opcode, true, payload);
+            written();
+        });
+    }
+    /** Sends a pong at once: it answers, and belongs to no order (RFC 6455 §5.5.2). */
+    pong(payload) {
+        this.#writer.writeFrame(Opcode.Pong, true, payload);
+    }
+    /** Calls back when all that was sent so far has left, or is lost. */
+    addCallback(callback) {
+        if (this.#compressing)
+            this.#wait(0, () => this.#output.addCallback(callback), true);
+        else
+            this.#output.addCallback(callback);
+    }
+    /** Calls back when all that was sent so far is in the output. */
+    afterAll(run) {
+        if (this.#compressing)
+            this.#wait(0, run);
+        else
+            run();
+    }
+    /** Compresses and writes nothing more of what waits. */
+    stop() {
+        this.#stopped = true;
+    }
+    /** The transport is gone: forgets what waits, but for the callbacks, which the output gets. Returns the application data that is lost. */
+    drop() {
+        this.#stopped = true;
+        const lost = this.pendingBytes;
+        this.pendingBytes = 0;
+        for (let waiting = this.#firstWaiting; waiting !== undefined; waiting = waiting.next) {
+            if (waiting.always)
+                waiting.run();
+        }
+        this.#firstWaiting = this.#lastWaiting = undefined;
+        return lost;
+    }
+    #nextOpcode(opcode, fin) {
+        // RFC 6455 §5.4: every fragment but the first is a continuation.
+        const next = this.#sendingFragments ? Opcode.Continuation : opcode;
+        this.#sendingFragments = !fin;
+        return next;
+    }
+    /** Whether it goes through the compressor. RSV1 stands for a whole message, so one that is sent in fragments is not compressed. */
+    #compresses(opcode, fin, compress, bytes) {
+        return this.#deflate !== undefined && compress && fin && opcode !== Opcode.Continuation && bytes >= this.#deflate.thresholdBytes;
+    }
+    #inOrder(payload, opcode, fin, compress) {
+        const compresses = this.#compresses(opcode, fin, compress, payload.length);
+        if (this.#compressing)
+            this.#wait(payload.length, () => this.#write(payload, opcode, fin, compresses));
+        else
+            this.#write(payload, opcode, fin, compresses);
+    }
+    #write(payload, opcode, fin, compresses) {
+        if (!compresses) {
+            this.#writer.writeFrame(opcode, fin, payload);
+        }
+        else if (this.#burst > 0 && this.#deflate.compressesNow(payload.length)) {
+            this.#burst -= payload.length;
+            this.#writeMessage(payload, opcode, this.#deflate.compress(payload));
+        }
+        else {
+            this.#compressing = true;
+            this.pendingBytes += payload.length;
+            this.#deflate.compressLater(payload, () => !this.#stopped, (compressed) => {
+                this.#goOn(payload.length, () => this.#writeMessage(payload, opcode, compressed));
+            });
+        }
+    }
+    #writeMessage(payload, opcode, compressed) {
+        if (compressed === undefined)
+            this.#writer.writeFrame(opcode, true, payload);
+        else
+            this.#writer.writeCompressed(opcode, compressed, payload.length);
+    }
+    /** `form` is '' for a message that is not compressed. */
+    #writeShared(message, form) {
+        const { length } = message.payload;
+        if (form === '')
+            return this.#output.append(message.frame, length);
+        // Before it is asked for: a job that cannot be started calls back at once.
+        this.#compressing = true;
+        this.pendingBytes += length;
+        const frame = message.compressedFrame(this.#deflate, form, (frame) => {
+            this.#goOn(length, () => this.#output.append(frame, length));
+        });
+        if (frame === undefined)
+            return;
+        this.#compressing = false;
+        this.pendingBytes -= length;
+        this.#output.append(frame, length);
+    }
+    #wait(bytes, run, always = false) {
+        const waiting = { bytes, run, always, next: undefined };
+        this.pendingBytes += bytes;
+        if (this.#lastWaiting === undefined)
+            this.#firstWaiting = waiting;
+        else
+            this.#lastWaiting.next = waiting;
+        this.#lastWaiting = waiting;
+    }
+    /** A message is compressed: writes it, and what waited for it up to the next that needs a job. */
+    #goOn(bytes, write) {
+        if (this.#stopped)
+            return;
+        this.#compressing = false;
+        this.#burst = BURST_BYTES;
+        this.pendingBytes -= bytes;
+        write();
+        while (!this.#compressing && this.#firstWaiting !== undefined) {
+            const { bytes, run, next } = this.#firstWaiting;
+            this.#firstWaiting = next;
+            if (next === undefined)
+                this.#lastWaiting = undefined;
+            this.pendingBytes -= bytes;
+            run();
+        }
+        this.#burst = Infinity;
+        this.onProgress();
+    }
+}
+function noop() { }
