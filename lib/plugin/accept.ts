@@ -16,7 +16,7 @@ import { prepareSocket } from '../transport/tcp.ts'
 import type { Conventions } from './conventions.ts'
 import type { Endpoint } from './endpoint.ts'
 import { isOriginAllowed } from './origin.ts'
-import { Session } from './session.ts'
+import { Session, shown } from './session.ts'
 import { upgradeOf } from './upgrade.ts'
 
 /** When a refused client may try again. */
@@ -37,30 +37,35 @@ export function endpointOf (request: FastifyRequest): Endpoint | undefined {
   return (request.routeOptions.config as { [kEndpoint]?: EndpointSlot } | undefined)?.[kEndpoint]?.endpoint
 }
 
-/** The `onRequest` hook that comes before all others: checks handshake and Origin of requests for WebSocket routes. */
-export function checkUpgrade (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
+/**
+ * The `onRequest` hook before all others: from here on what becomes of an upgrade is counted, and the hooks of a WebSocket
+ * route have their time. A plain route gets no request that node:http has left unchecked.
+ */
+export function beginUpgrade (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
   const upgrade = upgradeOf(request.raw)
   if (upgrade === undefined) return done()
   const endpoint = endpointOf(request)
-  if (endpoint !== undefined) upgrade.onRefused = (statusCode) => endpoint.counters.onRefused(statusCode)
-  try {
-    if (endpoint === undefined) {
-      checkPlainUpgrade(request.raw)
-      return done()
-    }
-    upgrade.handshake = readHandshake(request.raw, endpoint.conventions.hostRequired)
-  } catch (error) {
-    if (!(error instanceof HandshakeError)) throw error
-    reply.headers(error.headers)
-    return done(Object.assign(new FST_WS_ERR_HANDSHAKE(error.message), { statusCode: error.statusCode }))
-  }
+  if (endpoint === undefined) return done(faultIn(() => checkPlainUpgrade(request.raw), reply))
+  upgrade.onRefused = (statusCode) => endpoint.counters.onRefused(statusCode)
+  upgrade.limit(endpoint.options.handshakeTimeoutMs, reply, (err) => request.log.warn({ err }, 'websocket handshake timed out'))
+  done()
+}
+
+/** The `onRequest` hook where the plugin is registered: checks handshake and Origin of requests for WebSocket routes, and takes their place. */
+export function checkUpgrade (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
+  const upgrade = upgradeOf(request.raw)
+  const endpoint = endpointOf(request)
+  // A client that has left while a hook before this one ran must not take a place, which nobody would give back.
+  if (upgrade === undefined || endpoint === undefined || upgrade.isOver) return done()
+  const fault = faultIn(() => { upgrade.handshake = readHandshake(request.raw, endpoint.conventions.hostRequired) }, reply)
+  if (fault !== undefined) return done(fault)
 
   const { allowedHosts } = endpoint.options
   if (allowedHosts !== undefined && !isHostAllowed(allowedHosts, request)) {
     request.log.warn({ host: shown(request.host) }, "websocket host refused: the option 'allowedHosts' says which are served")
     return done(new FST_WS_ERR_HOST())
   }
-  const { origin } = upgrade.handshake
+  const { origin } = upgrade.handshake!
   if (!isOriginAllowed(endpoint.options.origin, origin, request)) {
     request.log.warn({ origin: shown(origin!), host: shown(request.host) }, "websocket origin refused: the option 'origin' says which pages may connect")
     return done(new FST_WS_ERR_ORIGIN())
@@ -72,22 +77,24 @@ export function checkUpgrade (request: FastifyRequest, reply: FastifyReply, done
     return done(new FST_WS_ERR_CONNECTIONS())
   }
   upgrade.release = place
-  upgrade.onRefused = (statusCode) => {
-    place()
-    endpoint.counters.onRefused(statusCode)
-  }
-  upgrade.limit(endpoint.options.handshakeTimeoutMs, reply, (err) => request.log.warn({ err }, 'websocket handshake timed out'))
   done()
+}
+
+/** What is wrong with the head of a request, as the answer to it. */
+function faultIn (check: () => void, reply: FastifyReply): Error | undefined {
+  try {
+    check()
+    return undefined
+  } catch (error) {
+    if (!(error instanceof HandshakeError)) throw error
+    reply.headers(error.headers)
+    return Object.assign(new FST_WS_ERR_HANDSHAKE(error.message), { statusCode: error.statusCode })
+  }
 }
 
 function isHostAllowed (allowed: readonly string[], request: FastifyRequest): boolean {
   const host = request.host.toLowerCase()
   return allowed.includes(host) || allowed.includes(host.replace(/:\d*$/, ''))
-}
-
-/** Of what a peer sends a log line holds so much. */
-function shown (text: string): string {
-  return text.slice(0, 256)
 }
 
 /** Answers 101, and opens the connection when that has been written. Throws FST_WS_ERR_SUBPROTOCOL. */

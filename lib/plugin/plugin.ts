@@ -8,7 +8,7 @@ import type { FastifyInstance, RouteOptions } from 'fastify'
 import type { DuplexOptions } from '../../types/options.ts'
 import { routeIdentity } from '../subprotocol/contract.ts'
 import type { SchemaCompiler } from '../subprotocol/validator.ts'
-import { checkUpgrade } from './accept.ts'
+import { beginUpgrade, checkUpgrade } from './accept.ts'
 import { OWN_CONVENTIONS, type Conventions } from './conventions.ts'
 import { addWebSocketHook, hooksOf, inheritHooks } from './hooks.ts'
 import { resolvePluginOptions, type ResolvedOptions } from './options.ts'
@@ -47,11 +47,13 @@ export function serverStateOf (instance: FastifyInstance): ServerState | undefin
 const waiting = new WeakMap<FastifyInstance['routing'], FoundRoute[]>()
 
 // A plugin runs later than it is registered: what is declared on the same tick would never be seen. So every application
-// that is made after this module was imported is watched from its beginning, for the routes that may become ours.
+// that is made after this module was imported is watched from its beginning, for the routes that may become ours; and
+// their upgrades, for hooks that are added before the plugin may take as long as others.
 subscribe('fastify.initialization', (message) => {
   const { fastify } = message as { fastify: FastifyInstance }
   waiting.set(fastify.routing, [])
   fastify.addHook('onRoute', onRoute)
+  fastify.addHook('onRequest', beginUpgrade)
 })
 
 /**
@@ -68,8 +70,11 @@ export async function plugin (instance: FastifyInstance, given: DuplexOptions, c
 
   const routes = waiting.get(instance.routing)
   if (routes === undefined) {
-    // Made before this module was imported: its routes are seen from here on.
-    if (outer === undefined) instance.addHook('onRoute', onRoute)
+    // Made before this module was imported: its routes, and their upgrades, are seen from here on.
+    if (outer === undefined) {
+      instance.addHook('onRoute', onRoute)
+      instance.addHook('onRequest', beginUpgrade)
+    }
   } else {
     for (const found of routes.splice(0)) {
       if ((found.scope as Scope)[kScope] === undefined) routes.push(found)

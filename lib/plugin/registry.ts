@@ -42,12 +42,10 @@ export class Registry implements OpenSockets {
   }
 
   stats (): Record<string, RouteStats> {
-    const open = [...this.#sockets]
-    const routes = [...this.#counters].map(([url, counters]) => {
-      const ofRoute = open.filter(([, listed]) => listed.counters === counters).map(([socket, { connection }]) => [socket, connection] as const)
-      return [url, counters.with(ofRoute)] as const
-    })
-    return Object.fromEntries(routes)
+    // One walk over the sockets, however many routes there are.
+    const open = new Map([...this.#counters.values()].map((counters) => [counters, [] as Array<readonly [AnySocket, Connection]>]))
+    for (const [socket, { connection, counters }] of this.#sockets) open.get(counters)!.push([socket, connection])
+    return Object.fromEntries([...this.#counters].map(([url, counters]) => [url, counters.with(open.get(counters)!)]))
   }
 
   /** The counters of a route, which may be registered more than once, with constraints. */

@@ -14,6 +14,8 @@ import type { Endpoint } from './endpoint.ts'
 
 /** From one peer at most one line in this time, and one of level error, beside those at open and close; the rest is counted. */
 const FAULT_LINE_MS = 1_000
+/** What a peer has sent is not repeated beyond this; node:http makes a character of each octet. */
+const SHOWN_OCTETS = 256
 
 /** Reasons sent to the peer are fixed: they tell nothing of the inside. */
 const INTERNAL_ERROR = 'internal error'
@@ -56,7 +58,7 @@ export class Session implements FaultSink {
     const { registry, counters, hooks } = this.#endpoint
     this.#logsRequest = this.#endpoint.logsRequests(request)
     if (this.#logsRequest) {
-      this.#log.info({ url: request.url, remoteAddress: request.ip, protocol: socket.protocol, extensions: socket.extensions }, 'websocket open')
+      this.#log.info({ url: shown(request.url), remoteAddress: shown(request.ip), protocol: shown(socket.protocol), extensions: socket.extensions }, 'websocket open')
     }
     counters.opened++
     registry.add(socket, connection, counters)
@@ -182,6 +184,11 @@ export class Session implements FaultSink {
     if (level === 'error') this.#lastErrorAt = now
     this.#log[level](fields, text)
   }
+}
+
+/** Of text that a peer has sent, what a log line holds. An address may be its text as well, behind a proxy; over a unix socket there is none. */
+export function shown (text: string | undefined): string | undefined {
+  return text?.slice(0, SHOWN_OCTETS)
 }
 
 function noop (): void {}

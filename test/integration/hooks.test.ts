@@ -438,6 +438,58 @@ t.test('handshakeTimeoutMs is over all hooks: 503, and a hook that ends later do
   }
 })
 
+t.test('hooks that were added before the plugin: under handshakeTimeoutMs, and in the counters', async (t) => {
+  const { app, log } = bareApp(t)
+  const gate = deferred()
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.url === '/?hangs') await gate.promise
+    if (request.url === '/?refuses') return reply.code(401).send('no')
+  })
+  await app.register(duplex, { handshakeTimeoutMs: 30, maxConnections: 1 })
+  app.get('/', { websocket: true }, () => {})
+  const { port } = await listen(app)
+  const { statusCode, json } = await shake(port, { path: '/?hangs' })
+  t.equal(statusCode, 503)
+  t.match(json, { code: 'FST_WS_ERR_HANDSHAKE_TIMEOUT' })
+  t.equal((await shake(port, { path: '/?refuses' })).statusCode, 401)
+  t.strictSame(app.websockets.stats()['/']?.refused, { 401: 1, 503: 1 })
+  gate.resolve()
+  await new Promise((resolve) => { setImmediate(resolve) })
+  const { statusCode: accepted, wire } = await shake(port)
+  t.equal(accepted, 101, 'the hook that ended late has taken no place')
+  wire.destroy()
+  t.strictSame(log.atLevel(LEVEL.error), [])
+})
+
+t.test('a client that leaves while a hook runs that was added before the plugin: it takes no place', async (t) => {
+  const { app } = bareApp(t)
+  let entered = deferred()
+  let gate = deferred()
+  app.addHook('onRequest', async (request) => {
+    if (request.url !== '/?slow') return
+    entered.resolve()
+    await gate.promise
+  })
+  await app.register(duplex, { maxConnections: 1 })
+  app.get('/', { websocket: true }, () => {})
+  const { port } = await listen(app)
+  for (const leave of [(wire: Wire) => wire.destroy(), (wire: Wire) => wire.end(), (wire: Wire) => { (wire.duplex as Socket).resetAndDestroy() }]) {
+    entered = deferred()
+    gate = deferred()
+    const leaving = await Wire.connect(port)
+    leaving.write(upgradeRequest({ path: '/?slow' }))
+    await entered.promise
+    leave(leaving)
+    await untilNoConnection(app)
+    gate.resolve()
+    await new Promise((resolve) => { setImmediate(resolve) })
+    const { statusCode, wire } = await shake(port)
+    t.equal(statusCode, 101)
+    wire.destroy()
+    await untilNoConnection(app)
+  }
+})
+
 t.test('a route may take longer for its handshake than the plugin allows', async (t) => {
   const { port } = await startApp(t, (app) => {
     app.addHook('preHandler', async () => { await new Promise((resolve) => { setTimeout(resolve, 60) }) })
