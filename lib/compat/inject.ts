@@ -90,7 +90,10 @@ class InjectedClient extends EventTargetEmitter<string | Buffer, string | Buffer
     })
     socket.addEventListener('close', ({ code, reason, wasClean }) => {
       this.#wasClean = wasClean
-      this.emit('close', code, Buffer.from(reason))
+      const tell = (): void => { this.emit('close', code, Buffer.from(reason)) }
+      // A stream of ws that is made of the client looks whether the stream below has finished.
+      if (socket._socket.closed) tell()
+      else socket._socket.once('close', tell)
     })
     if (this.listenerCount('message') > 0) socket.on('message', this.#onMessage)
     this.emit('open')
