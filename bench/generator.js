@@ -1,6 +1,7 @@
 /**
- * The process that puts load on a server: it opens the connections of a scenario, keeps them busy, and says what
- * came back within the time of the measurement and what CPU time the server took for it.
+ * The process that puts load on one server. Told to `open` it opens the connections of a scenario, and checks what
+ * comes back; told to `measure` it keeps them busy for that time, and says what came back within it and what CPU
+ * time the server took for it.
  */
 import { readFileSync, readdirSync } from 'node:fs'
 import { createHistogram } from 'node:perf_hooks'
@@ -9,8 +10,10 @@ import { Client, Script } from './client.js'
 
 /** Connections that shake hands at a time. */
 const AT_A_TIME = 50
+/** From the first message of a measurement to the moment from which it counts. */
+const SETTLE_MS = 100
 
-/** Messages, and their latency in microseconds. */
+/** Messages that came back, and how long they took, in microseconds. */
 let done = 0
 const latency = createHistogram()
 
@@ -18,111 +21,183 @@ function record (since) {
   latency.record(Math.max(1, Math.round((performance.now() - since) * 1000)))
 }
 
-async function openAll (scenario, port, count = scenario.connections) {
+async function openAll (scenario, port) {
   const clients = []
-  while (clients.length < count) {
-    const group = Array.from({ length: Math.min(AT_A_TIME, count - clients.length) }, () => Client.open(scenario, port))
+  while (clients.length < scenario.connections) {
+    const group = Array.from({ length: Math.min(AT_A_TIME, scenario.connections - clients.length) }, () => Client.open(scenario, port))
     clients.push(...await Promise.all(group))
   }
-  return clients
-}
-
-async function openAndRehearse (scenario, port) {
-  const clients = await openAll(scenario, port)
   const script = new Script(scenario, clients[0].agreed)
-  for (const client of clients) {
-    client.follow(script)
-    await client.rehearse()
-  }
+  for (const client of clients) client.follow(script)
   return clients
 }
 
-/** Each keeps a connection, or many, busy until the process ends. */
-const LOADS = {
-  /** Every echo is followed by the next message, so that `depth` are always on their way. */
-  async echo (scenario, port) {
-    for (const client of await openAndRehearse(scenario, port)) {
+/** A load that runs between `start` and `stop`; `stop` resolves when nothing is under way any more. */
+class Load {
+  running = false
+  /** Messages under way. */
+  outstanding = 0
+  #stopped
+
+  start () {
+    this.running = true
+    this.begin()
+  }
+
+  stop () {
+    this.running = false
+    return new Promise((resolve) => { this.#stopped = resolve })
+  }
+
+  /** To be called for what came back and is followed by nothing. */
+  arrived (count) {
+    this.outstanding -= count
+    if (this.outstanding === 0 && !this.running) this.#stopped()
+  }
+}
+
+/** On every connection `depth` messages are on their way: each echo is followed by the next. */
+class EchoLoad extends Load {
+  static async open (scenario, port) {
+    const clients = await openAll(scenario, port)
+    for (const client of clients) await client.rehearse()
+    return new EchoLoad(clients, scenario.depth)
+  }
+
+  constructor (clients, depth) {
+    super()
+    this.clients = clients
+    this.depth = depth
+    for (const client of clients) {
       client.onMessages = (count, sentAt) => {
         done += count
         record(sentAt)
-        client.send(count)
-      }
-      client.send(scenario.depth)
-    }
-  },
-
-  /** `depth` messages at once to all; when all have got all, the next. What counts is each message that arrived. */
-  async publish (scenario, port) {
-    const clients = await openAll(scenario, port)
-    const script = new Script(scenario)
-    const [publisher, ...others] = clients
-    let missing = others.length
-    let allHave
-    const arrived = (count) => {
-      done += count
-      if ((missing -= count) === 0) allHave()
-    }
-    for (const client of clients) {
-      client.follow(script)
-      client.onMessages = arrived
-    }
-    await Promise.all([publisher.rehearse(), new Promise((resolve) => { allHave = resolve })])
-
-    publisher.onMessages = arrived
-    const publish = () => {
-      const start = performance.now()
-      allHave = () => {
-        record(start)
-        publish()
-      }
-      missing = clients.length * scenario.depth
-      publisher.send(scenario.depth)
-    }
-    publish()
-  },
-
-  /** One after the other: a connection, an echo, the closing handshake. */
-  async connect (scenario, port) {
-    const script = new Script(scenario)
-    const loop = async () => {
-      for (;;) {
-        const start = performance.now()
-        const client = await Client.open(scenario, port)
-        client.follow(script)
-        await client.rehearse()
-        await client.close()
-        done++
-        record(start)
+        if (this.running) client.send(count)
+        else this.arrived(count)
       }
     }
-    for (let i = 0; i < scenario.connections; i++) loop()
+  }
+
+  begin () {
+    this.outstanding = this.clients.length * this.depth
+    for (const client of this.clients) client.send(this.depth)
   }
 }
 
-/** CPU time of all threads of a process, in microseconds. */
+/** One client sends `depth` messages at once, which all get; when all have them, the next. Each that arrives counts. */
+class PublishLoad extends Load {
+  static async open (scenario, port) {
+    const clients = await openAll(scenario, port)
+    const [publisher, ...others] = clients
+    const othersHave = Promise.all(others.map((client) => new Promise((resolve) => { client.onMessages = resolve })))
+    await Promise.all([publisher.rehearse(), othersHave])
+    return new PublishLoad(clients, scenario.depth)
+  }
+
+  constructor (clients, depth) {
+    super()
+    this.clients = clients
+    this.depth = depth
+    for (const client of clients) {
+      client.onMessages = (count) => {
+        done += count
+        if (this.outstanding === count) {
+          record(this.since)
+          if (this.running) return this.begin()
+        }
+        this.arrived(count)
+      }
+    }
+  }
+
+  begin () {
+    this.outstanding = this.clients.length * this.depth
+    this.since = performance.now()
+    this.clients[0].send(this.depth)
+  }
+}
+
+/** One after the other, in so many places: a connection, an echo, the closing handshake. */
+class ConnectLoad extends Load {
+  static async open (scenario, port) {
+    return new ConnectLoad(scenario, port)
+  }
+
+  constructor (scenario, port) {
+    super()
+    this.scenario = scenario
+    this.port = port
+    this.script = new Script(scenario)
+  }
+
+  begin () {
+    this.outstanding = this.scenario.connections
+    for (let i = 0; i < this.scenario.connections; i++) this.#connect()
+  }
+
+  async #connect () {
+    while (this.running) {
+      const start = performance.now()
+      const client = await Client.open(this.scenario, this.port)
+      client.follow(this.script)
+      await client.rehearse()
+      await client.close()
+      done++
+      record(start)
+    }
+    this.arrived(1)
+  }
+}
+
+/** Connections without any traffic, after the one message that some scenarios want. */
+class HeldConnections {
+  static async open (scenario, port) {
+    const clients = await openAll(scenario, port)
+    if (scenario.oneMessage) for (const client of clients) await client.rehearse()
+  }
+}
+
+const LOADS = { echo: EchoLoad, publish: PublishLoad, connect: ConnectLoad, hold: HeldConnections }
+
+/** CPU time of all threads of a process, in milliseconds. */
 function cpuOf (pid) {
   let nanoseconds = 0
   for (const thread of readdirSync(`/proc/${pid}/task`)) nanoseconds += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ', 1)[0])
-  return nanoseconds / 1000
+  return nanoseconds / 1e6
 }
 
-process.once('message', async ({ scenario, port, pid, warmupMs, windowMs }) => {
-  await LOADS[scenario.load](scenario, port)
-  await sleep(warmupMs)
+function rssOf (pid) {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) * 1024
+}
+
+async function measure (load, pid, ms) {
+  load.start()
+  await sleep(SETTLE_MS)
   latency.reset()
-  const before = { done, server: cpuOf(pid), generator: process.cpuUsage(), time: performance.now() }
-  await sleep(windowMs)
-  const ms = performance.now() - before.time
+  const before = { done, cpu: cpuOf(pid), own: cpuOf('self'), time: performance.now() }
+  await sleep(ms)
+  const elapsed = performance.now() - before.time
   const messages = done - before.done
-  const cpu = cpuOf(pid) - before.server
-  const { user, system } = process.cpuUsage(before.generator)
-  process.send({
+  const cpu = cpuOf(pid) - before.cpu
+  const result = {
     messages,
-    perSecond: messages / ms * 1000,
-    cpu: cpu / messages,
+    perSecond: messages / elapsed * 1000,
+    cpu: 1000 * cpu / messages,
     p50: latency.percentile(50),
     p99: latency.percentile(99),
-    serverBusy: cpu / 1000 / ms,
-    generatorBusy: (user + system) / 1000 / ms
-  }, () => { process.exit() })
+    rss: rssOf(pid),
+    serverBusy: cpu / elapsed,
+    generatorBusy: (cpuOf('self') - before.own) / elapsed
+  }
+  await load.stop()
+  return result
+}
+
+let load
+process.on('message', async ({ open, ms, pid }) => {
+  if (open === undefined) return process.send(await measure(load, pid, ms))
+  load = await LOADS[open.scenario.load].open(open.scenario, open.port)
+  process.send('open')
 })
+// Connections are dropped, not closed: nobody measures that.
+process.on('disconnect', () => { process.exit() })

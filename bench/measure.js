@@ -1,18 +1,14 @@
 /**
- * One measurement: a server and a generator, each in a process of its own on a core of its own, and both gone when
- * it is done. Every measurement begins with new processes, so that no two share a heap or what the compiler learned.
+ * Servers and the generators that put load on them, each in a process of its own; a server has one core, and its
+ * generator another.
  */
 import { execFileSync, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 const GENERATOR = fileURLToPath(new URL('generator.js', import.meta.url))
-const WARMUP_MS = 1000
-/** Before connections are counted: what is made once does not belong to them. */
-const WARMUP_CONNECTIONS = 200
 
 /** Server and generator do not take turns on one core, and neither wanders. */
 export const pinned = availableParallelism() > 1 && hasTaskset()
@@ -30,13 +26,14 @@ function onCore (core, command) {
   return pinned ? ['taskset', '-c', String(core), ...command] : command
 }
 
-class Server {
-  #child
-  #lines
+/** A peer's server, for one scenario. */
+export class Server {
   pid
   port
+  #child
+  #lines
 
-  /** Starts the peer for a scenario; resolves when it listens. */
+  /** Resolves when it listens. */
   static async start (peer, { work, tls, options }, certificate) {
     const server = new Server()
     const task = { work, dist: peer.dist, options, tls: tls ? certificate : undefined }
@@ -49,11 +46,11 @@ class Server {
 
   async #line () {
     const { done, value } = await this.#lines.next()
-    if (done) throw new Error('the server has ended')
+    if (done) throw new Error('a server has ended')
     return JSON.parse(value)
   }
 
-  /** `{ rss, heap }` in bytes after the garbage is collected; the heap is that of JavaScript, where the server knows it. */
+  /** `{ rss, heap }` in bytes after the garbage is collected; the heap is that of JavaScript. */
   memory () {
     this.#child.stdin.write('\n')
     return this.#line()
@@ -66,69 +63,36 @@ class Server {
   }
 }
 
-class Generator {
+/** The clients of one server. */
+export class Generator {
   #child
+  #pid
 
-  constructor (task) {
-    const [command, ...args] = onCore(1, [process.execPath])
-    this.#child = fork(GENERATOR, { execPath: command, execArgv: args })
-    this.#child.send(task)
+  /** Resolves when all connections are open. */
+  static async start (server, scenario) {
+    const generator = new Generator()
+    const [execPath, ...execArgv] = onCore(1, [process.execPath])
+    generator.#child = fork(GENERATOR, { execPath, execArgv })
+    generator.#pid = server.pid
+    await generator.#ask({ open: { scenario, port: server.port } })
+    return generator
   }
 
-  /** What it says next. */
-  async said () {
-    const [message] = await Promise.race([once(this.#child, 'message'), once(this.#child, 'exit').then(([code]) => { throw new Error(`the generator has ended with ${code}`) })])
-    return message
+  /** One measurement. */
+  measure (ms) {
+    return this.#ask({ ms, pid: this.#pid })
+  }
+
+  async #ask (question) {
+    this.#child.send(question)
+    const ended = once(this.#child, 'exit').then(([code]) => { throw new Error(`a generator has ended with ${code}`) })
+    const [answer] = await Promise.race([once(this.#child, 'message'), ended])
+    return answer
   }
 
   async stop () {
-    if (this.#child.exitCode !== null) return
     const ended = once(this.#child, 'exit')
     this.#child.disconnect()
     await ended
   }
-}
-
-/** Measures one peer in one scenario once. */
-export async function measure (peer, scenario, { windowMs, certificate }) {
-  const server = await Server.start(peer, scenario, certificate)
-  const task = { scenario: { ...scenario, bare: peer.bare }, port: server.port, pid: server.pid }
-  try {
-    return scenario.load === 'hold' ? await measureMemory(server, task) : await measureTime(server, { ...task, warmupMs: WARMUP_MS, windowMs })
-  } finally {
-    await server.stop()
-  }
-}
-
-async function measureTime (server, task) {
-  const generator = new Generator(task)
-  try {
-    const result = await generator.said()
-    return { ...result, rss: rssOf(server.pid) }
-  } finally {
-    await generator.stop()
-  }
-}
-
-/** What one connection costs, in bytes. */
-async function measureMemory (server, task) {
-  const hold = async (connections) => {
-    const generator = new Generator({ ...task, scenario: { ...task.scenario, connections } })
-    await generator.said()
-    return generator
-  }
-  await (await hold(WARMUP_CONNECTIONS)).stop()
-  const before = await server.memory()
-  const { connections } = task.scenario
-  const generator = await hold(connections)
-  try {
-    const after = await server.memory()
-    return { rss: (after.rss - before.rss) / connections, heap: (after.heap - before.heap) / connections }
-  } finally {
-    await generator.stop()
-  }
-}
-
-function rssOf (pid) {
-  return existsSync('/proc') ? Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) * 1024 : undefined
 }
