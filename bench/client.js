@@ -4,7 +4,7 @@
  */
 import { connect as connectTcp } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import { inflateRawSync } from 'node:zlib'
+import { constants, inflateRawSync } from 'node:zlib'
 import { FrameCounter, FrameRing, Opcode, frame } from './frames.js'
 import { payloadsOf } from './payloads.js'
 
@@ -15,6 +15,8 @@ const readBuffer = Buffer.allocUnsafeSlow(256 * 1024)
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
 const ACCEPT = 's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
 
+/** What a sender takes off the end of a compressed message (RFC 7692, section 7.2.1). */
+const TAIL = Buffer.from([0, 0, 0xff, 0xff])
 const CLOSE_FRAME = frame(Buffer.from([0x03, 0xe8]), { opcode: Opcode.Close })
 
 /** The frames of a script: as many with keys of their own as this allows. */
@@ -83,7 +85,7 @@ export class Client {
     })
     if (!answer.startsWith('HTTP/1.1 101 ') || !answer.includes(ACCEPT) || !answer.endsWith('\r\n\r\n')) throw new Error(`the server answered the handshake with ${answer}`)
     client.agreed = agreedOf(answer)
-    if (client.agreed?.takeover !== (scenario.deflate && scenario.deflate === 'takeover')) throw new Error(`the scenario is about deflate: ${scenario.deflate}, and the server answered ${answer}`)
+    if ((client.agreed && (client.agreed.takeover ? 'takeover' : 'alone')) !== scenario.deflate) throw new Error(`not the compression of the scenario (${scenario.deflate}): ${answer}`)
     return client
   }
 
@@ -103,7 +105,7 @@ export class Client {
     this.send(1)
     await echoed
     this.#counter.kept = undefined
-    const echo = script.frame.compressed ? inflateRawSync(Buffer.concat([...kept, Buffer.from([0, 0, 0xff, 0xff])])) : Buffer.concat(kept)
+    const echo = script.frame.compressed ? inflateRawSync(Buffer.concat([...kept, TAIL]), { finishFlush: constants.Z_SYNC_FLUSH }) : Buffer.concat(kept)
     if (!echo.equals(script.expected)) throw new Error(`the echo of ${script.expected.length} octets differs: ${echo.subarray(0, 64)}`)
   }
 

@@ -35,10 +35,10 @@ export async function measureRounds (peers, scenario, { starts, rounds, ms, cert
   return measured
 }
 
-/** What a connection costs that is held open, in bytes: as `measureRounds`, with new processes for each figure. */
-export async function measureMemory (peers, scenario, { rounds, certificate }) {
+/** What a connection costs that is held open, in bytes, as rounds; with new processes for each figure. */
+export async function measureMemory (peers, scenario, { starts, certificate }) {
   const measured = []
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < starts; round++) {
     const results = Object.fromEntries(peers.map(({ name }) => [name, undefined]))
     for (const peer of round % 2 === 0 ? peers : peers.toReversed()) results[peer.name] = await memoryOf(peer, scenario, certificate)
     measured.push(results)

@@ -10,11 +10,12 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { makeCertificate } from './certificate.js'
 import { pinned } from './measure.js'
 import { peerOf } from './peers.js'
-import { measureRounds } from './rounds.js'
+import { measureMemory, measureRounds } from './rounds.js'
 import { scenarios } from './scenarios.js'
-import { comparisonsOf, consoleTable } from './tables.js'
+import { memoryTable, timeTable } from './tables.js'
 
 const RESULTS = new URL('results/', import.meta.url)
 
@@ -45,11 +46,12 @@ function peersOf (scenario) {
 mkdirSync(RESULTS, { recursive: true })
 for (const name of names.length > 0 ? names : Object.keys(scenarios)) {
   const scenario = scenarios[name]
-  const measured = await measureRounds(peersOf(scenario), scenario, { starts, rounds, ms: 1000 * seconds })
+  const measure = scenario.load === 'hold' ? measureMemory : measureRounds
+  const measured = await measure(peersOf(scenario), scenario, { starts, rounds, ms: 1000 * seconds, certificate: scenario.tls ? makeCertificate() : undefined })
   const result = {
     name, date: new Date().toISOString().slice(0, 10), node: process.versions.node, cpu: cpus()[0].model, starts, rounds, seconds, measured
   }
   writeFileSync(new URL(`${name}.json`, RESULTS), JSON.stringify(result, null, 2) + '\n')
   console.log(`\n${name}: ${scenarios[name].what}`)
-  console.log(consoleTable(comparisonsOf(measured)))
+  console.log(scenario.load === 'hold' ? memoryTable(measured) : timeTable(measured))
 }

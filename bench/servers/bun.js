@@ -3,7 +3,7 @@
 import { ready, task } from './ready.js'
 
 globalThis.gc = () => { Bun.gc(true) }
-const echo = (socket, message) => { socket.send(message) }
+const compressed = task.work.startsWith('deflate')
 const server = Bun.serve({
   hostname: '127.0.0.1',
   port: 0,
@@ -12,9 +12,12 @@ const server = Bun.serve({
     if (!server.upgrade(request)) return new Response('an upgrade, please', { status: 426 })
   },
   websocket: {
-    perMessageDeflate: task.work.startsWith('deflate'),
+    perMessageDeflate: task.work === 'deflate-takeover' ? { compress: 'dedicated', decompress: 'dedicated' } : compressed,
     open (socket) { if (task.work === 'publish') socket.subscribe('all') },
-    message: task.work === 'publish' ? (socket, message) => { server.publish('all', message) } : echo
+    message (socket, message) {
+      if (task.work === 'publish') server.publish('all', message)
+      else socket.send(message, compressed)
+    }
   }
 })
 ready(server.port)
