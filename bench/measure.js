@@ -30,17 +30,19 @@ function onCore (core, command) {
 export class Server {
   pid
   port
+  /** From the start of its process until it listened. */
+  startMs
   #child
   #lines
 
   /** Resolves when it listens. */
-  static async start (peer, { work, tls, options }, certificate) {
+  static async start (peer, { work, tls, options, routes }, certificate) {
     const server = new Server()
-    const task = { work, dist: peer.dist, options, tls: tls ? certificate : undefined }
+    const task = { work, dist: peer.dist, options, routes, tls: tls ? certificate : undefined }
     const [command, ...args] = onCore(0, [...peer.command, peer.file, JSON.stringify(task)])
     server.#child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, ...peer.env } })
     server.#lines = createInterface({ input: server.#child.stdout })[Symbol.asyncIterator]();
-    ({ pid: server.pid, port: server.port } = await server.#line())
+    ({ pid: server.pid, port: server.port, startMs: server.startMs } = await server.#line())
     return server
   }
 

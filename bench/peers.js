@@ -16,19 +16,20 @@ const PEERS = {
   'ws+bufferutil': { what: 'ws with its native addon', command: NODE, file: 'ws.js', needs: 'bufferutil' },
   'fastify-websocket': { what: '@fastify/websocket', command: NODE, file: 'fastify-websocket.js', needs: '@fastify/websocket', env: JAVASCRIPT_ALONE },
   net: { what: 'the sockets of Node, which give bytes back as they came', command: NODE, file: 'net.js', bare: true },
+  fastify: { what: 'Fastify alone', command: NODE, file: 'fastify.js' },
   bun: { what: 'Bun', command: [join(HERE, 'node_modules/.bin/bun')], file: 'bun.js', needs: 'bun' },
   deno: { what: 'Deno', command: [join(HERE, 'node_modules/.bin/deno'), 'run', '--quiet', '--allow-all', '--v8-flags=--expose-gc'], file: 'deno.js', needs: 'deno' }
 }
 
 /**
- * The peer that a name of the command line means. `name=folder` is a build of fastify-duplex under a name of its own.
- * Throws if there is none; one that is not installed has `missing`, the package.
+ * The peer that a name of the command line means. `name=folder` is a build of fastify-duplex under a name of its own;
+ * `ours` is that in `dist`, in $DUPLEX_DIST, or in the place where `npm run build` puts it. Throws if there is none; one that is not installed has `missing`, the package.
  */
 export function peerOf (given, dist) {
   const [name, folder] = given.split('=', 2)
   const peer = folder === undefined ? PEERS[name] : PEERS.ours
   if (peer === undefined) throw new Error(`no peer is called '${name}': there are ${Object.keys(PEERS).join(', ')}, and name=folder for another build`)
-  const build = peer === PEERS.ours ? resolve(folder ?? dist) : undefined
+  const build = peer === PEERS.ours ? resolve(folder ?? dist ?? process.env.DUPLEX_DIST ?? join(HERE, '../dist')) : undefined
   if (build !== undefined && !existsSync(join(build, 'index.js'))) throw new Error(`there is no build in ${build}: npm run build`)
   return { ...peer, name, dist: build, file: join(HERE, 'servers', peer.file), missing: isInstalled(peer) ? undefined : peer.needs }
 }

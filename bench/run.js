@@ -6,18 +6,14 @@
  * Without a name all scenarios run. Another build of fastify-duplex is a peer as well, under a name of its own:
  * `--peers ours,before=/path/to/dist,ws`.
  */
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { cpus } from 'node:os'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { makeCertificate } from './certificate.js'
 import { pinned } from './measure.js'
 import { peerOf } from './peers.js'
 import { measureMemory, measureRounds } from './rounds.js'
+import { writeResult } from './results.js'
 import { scenarios } from './scenarios.js'
 import { memoryTable, timeTable } from './tables.js'
-
-const RESULTS = new URL('results/', import.meta.url)
 
 const { values: options, positionals: names } = parseArgs({
   allowPositionals: true,
@@ -26,7 +22,7 @@ const { values: options, positionals: names } = parseArgs({
     starts: { type: 'string', default: '3' },
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '1' },
-    dist: { type: 'string', default: process.env.DUPLEX_DIST ?? fileURLToPath(new URL('../dist', import.meta.url)) }
+    dist: { type: 'string' }
   }
 })
 const [starts, rounds, seconds] = [options.starts, options.rounds, options.seconds].map(Number)
@@ -43,15 +39,11 @@ function peersOf (scenario) {
   })
 }
 
-mkdirSync(RESULTS, { recursive: true })
 for (const name of names.length > 0 ? names : Object.keys(scenarios)) {
   const scenario = scenarios[name]
   const measure = scenario.load === 'hold' ? measureMemory : measureRounds
   const measured = await measure(peersOf(scenario), scenario, { starts, rounds, ms: 1000 * seconds, certificate: scenario.tls ? makeCertificate() : undefined })
-  const result = {
-    name, date: new Date().toISOString().slice(0, 10), node: process.versions.node, cpu: cpus()[0].model, starts, rounds, seconds, measured
-  }
-  writeFileSync(new URL(`${name}.json`, RESULTS), JSON.stringify(result, null, 2) + '\n')
-  console.log(`\n${name}: ${scenarios[name].what}`)
+  writeResult(name, { starts, rounds, seconds, measured })
+  console.log(`\n${name}: ${scenario.what}`)
   console.log(scenario.load === 'hold' ? memoryTable(measured) : timeTable(measured))
 }

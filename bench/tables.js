@@ -38,7 +38,8 @@ export function memoryTable (rounds) {
   ])
 }
 
-function align (rows) {
+/** Columns for a terminal. */
+export function align (rows) {
   const table = rows.map((row) => row.map(String))
   const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)))
   return table.map((row) => row.map((cell, column) => column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column])).join('  ')).join('\n')

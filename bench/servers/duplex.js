@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import Fastify from 'fastify'
 import { ready, task } from './ready.js'
-import { receive, reply, send } from './typed.js'
+import { receive, receiveOf, reply, send } from './typed.js'
 
 const { default: duplex, json, prepare, text } = await import(pathToFileURL(join(task.dist, 'index.js')))
 
@@ -47,8 +47,9 @@ function publish (data) {
 }
 
 const app = Fastify(task.tls === undefined ? {} : { https: task.tls })
-await app.register(duplex, PLUGIN_OPTIONS[task.work] ?? {})
+await app.register(duplex, { ...PLUGIN_OPTIONS[task.work], ...task.options })
 const [options, handler] = ROUTES[task.work]
 app.get('/', { websocket: true, ...options }, handler)
+for (let i = 1; i < task.routes; i++) app.get(`/route/${i}`, { websocket: true, messages: json({ receive: receiveOf(i), send }) }, ROUTES.typed[1])
 await app.listen({ host: '127.0.0.1', port: 0 })
 ready(app.server.address().port)

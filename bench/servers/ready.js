@@ -1,9 +1,9 @@
 /**
- * How a server and the harness talk: a line of JSON on stdout when it listens, and one for each line that it reads
+ * How a server and the harness talk: a line of JSON on stdout when it listens, with the time since its process began, and one for each line that it reads
  * from stdin, with its memory after the garbage is collected. It ends when stdin does, so that none is left behind.
  */
 export function ready (port) {
-  say({ port, pid: process.pid })
+  say({ port, pid: process.pid, startMs: performance.now() })
   process.stdin.on('data', async () => {
     // More than once: what a finalizer lets go is garbage of the next time.
     for (let i = 0; i < 5; i++) {

@@ -12,6 +12,11 @@ export const receive = {
   }
 }
 
+/** The schema of one route of many: no two are the same. */
+export function receiveOf (route) {
+  return { ...receive, properties: { ...receive.properties, route: { const: route } } }
+}
+
 export const send = {
   type: 'object',
   required: ['type', 'id', 'text'],
