@@ -52,9 +52,9 @@ export class Server {
     return JSON.parse(value)
   }
 
-  /** `{ rss, heap }` in bytes after the garbage is collected; the heap is that of JavaScript. */
-  memory () {
-    this.#child.stdin.write('\n')
+  /** `{ rss, heap }` in bytes after the garbage is collected; the heap is that of JavaScript. A server on Node also writes a snapshot of it, if a file is named. */
+  memory (snapshotFile = '') {
+    this.#child.stdin.write(`${snapshotFile}\n`)
     return this.#line()
   }
 

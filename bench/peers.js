@@ -27,11 +27,15 @@ const PEERS = {
  */
 export function peerOf (given, dist) {
   const [name, folder] = given.split('=', 2)
-  const peer = folder === undefined ? PEERS[name] : PEERS.ours
-  if (peer === undefined) throw new Error(`no peer is called '${name}': there are ${Object.keys(PEERS).join(', ')}, and name=folder for another build`)
+  const peer = folder === undefined ? peerNamed(name) : PEERS.ours
   const build = peer === PEERS.ours ? resolve(folder ?? dist ?? process.env.DUPLEX_DIST ?? join(HERE, '../dist')) : undefined
   if (build !== undefined && !existsSync(join(build, 'index.js'))) throw new Error(`there is no build in ${build}: npm run build`)
   return { ...peer, name, dist: build, file: join(HERE, 'servers', peer.file), missing: isInstalled(peer) ? undefined : peer.needs }
+}
+
+export function peerNamed (name) {
+  if (PEERS[name] === undefined) throw new Error(`no peer is called '${name}': there are ${Object.keys(PEERS).join(', ')}, and name=folder for another build`)
+  return PEERS[name]
 }
 
 function isInstalled ({ command, needs }) {
