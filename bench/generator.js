@@ -41,7 +41,16 @@ class Load {
 
   start () {
     this.running = true
+    this.#stayAwake()
     this.begin()
+  }
+
+  /**
+   * An event loop that has something to do never sleeps. Else a server would pay for waking us, with more than half
+   * of the cost of a write, unless it is so fast that we are always busy.
+   */
+  #stayAwake () {
+    setImmediate(() => { if (this.running) this.#stayAwake() })
   }
 
   stop () {
