@@ -1,10 +1,8 @@
 /** The servers that are compared, and the command that starts each. */
-import { existsSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const require = createRequire(import.meta.url)
 const HERE = fileURLToPath(new URL('.', import.meta.url))
 const NODE = [process.execPath, '--expose-gc']
 /** ws takes its native addon wherever it finds it installed. */
@@ -30,7 +28,9 @@ export function peerOf (given, dist) {
   const peer = folder === undefined ? peerNamed(name) : PEERS.ours
   const build = peer === PEERS.ours ? resolve(folder ?? dist ?? process.env.DUPLEX_DIST ?? join(HERE, '../dist')) : undefined
   if (build !== undefined && !existsSync(join(build, 'index.js'))) throw new Error(`there is no build in ${build}: npm run build`)
-  return { ...peer, name, dist: build, file: join(HERE, 'servers', peer.file), missing: isInstalled(peer) ? undefined : peer.needs }
+  const version = peer.needs === undefined ? undefined : versionOf(peer.needs)
+  const missing = peer.needs !== undefined && version === undefined ? peer.needs : undefined
+  return { ...peer, name, dist: build, file: join(HERE, 'servers', peer.file), version, missing }
 }
 
 export function peerNamed (name) {
@@ -38,13 +38,10 @@ export function peerNamed (name) {
   return PEERS[name]
 }
 
-function isInstalled ({ command, needs }) {
-  if (needs === undefined) return true
-  if (command !== NODE) return existsSync(command[0])
-  try {
-    require.resolve(needs)
-    return true
-  } catch {
-    return false
+/** Of a package, here or among the project's own; undefined if it is not installed. */
+function versionOf (name) {
+  for (const folder of [HERE, join(HERE, '..')]) {
+    const file = join(folder, 'node_modules', name, 'package.json')
+    if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')).version
   }
 }

@@ -43,6 +43,10 @@ function table (head, rows) {
   return [line(head), line(head.map((_, column) => column === 0 ? '---' : '---:')), ...rows.map(line), '']
 }
 
+function versionOf (peer) {
+  return measured.find(({ versions }) => versions[peer] !== undefined)?.versions[peer] ?? ''
+}
+
 /** Peers in the order of the scenarios, those that were measured. */
 function peersIn (results) {
   const order = [...new Set(Object.values(scenarios).flatMap(({ peers }) => peers))]
@@ -115,7 +119,7 @@ const page = [
   'its threads, as the kernel counts it); ratios are medians of the ratios of single rounds, in which all peers met the same machine.',
   `Rounds: ${starts} starts of ${rounds} each, ${seconds} s for each peer. [How it is measured, and what it does not say](#how-it-is-measured) stands below.`,
   '',
-  ...peersIn(measured).map((name) => `- **${name}**: ${peerNamed(name).what}`),
+  ...peersIn(measured).map((name) => `- **${name}**: ${peerNamed(name).what} ${versionOf(name)}`.trimEnd()),
   '',
   '## Targets',
   '',

@@ -31,10 +31,12 @@ const unknown = names.find((name) => scenarios[name] === undefined)
 if (unknown !== undefined) throw new Error(`no scenario is called '${unknown}': there are ${Object.keys(scenarios).join(', ')}`)
 if (!pinned) console.log('Server and generator are not pinned to cores of their own: that takes two cores and taskset.')
 
+/** Those that are asked for, can do what the scenario wants, and are installed. */
 function peersOf (scenario) {
-  const peers = (options.peers?.split(',') ?? scenario.peers).map((given) => peerOf(given, options.dist))
+  const given = options.peers?.split(',') ?? scenario.peers
+  const peers = given.map((name) => peerOf(name, options.dist)).filter(({ name, dist }) => dist !== undefined || scenario.peers.includes(name))
   return peers.filter(({ name, missing }) => {
-    if (missing !== undefined) console.log(`${name} is left out: ${missing} is not installed`)
+    if (missing !== undefined) console.log(`${name} is left out: ${missing} is not installed (npm run bench:peers)`)
     return missing === undefined
   })
 }
@@ -42,8 +44,10 @@ function peersOf (scenario) {
 for (const name of names.length > 0 ? names : Object.keys(scenarios)) {
   const scenario = scenarios[name]
   const measure = scenario.load === 'hold' ? measureMemory : measureRounds
-  const measured = await measure(peersOf(scenario), scenario, { starts, rounds, ms: 1000 * seconds, certificate: scenario.tls ? makeCertificate() : undefined })
-  writeResult(name, { starts, rounds, seconds, measured })
+  const peers = peersOf(scenario)
+  const measured = await measure(peers, scenario, { starts, rounds, ms: 1000 * seconds, certificate: scenario.tls ? makeCertificate() : undefined })
+  const versions = Object.fromEntries(peers.map(({ name, version }) => [name, version]))
+  writeResult(name, { starts, rounds, seconds, versions, measured })
   console.log(`\n${name}: ${scenario.what}`)
   console.log(scenario.load === 'hold' ? memoryTable(measured) : timeTable(measured))
 }
