@@ -47,7 +47,7 @@ for (const name of names.length > 0 ? names : Object.keys(scenarios)) {
   const peers = peersOf(scenario)
   const measured = await measure(peers, scenario, { starts, rounds, ms: 1000 * seconds, certificate: scenario.tls ? makeCertificate() : undefined })
   const versions = Object.fromEntries(peers.map(({ name, version }) => [name, version]))
-  writeResult(name, { starts, rounds, seconds, versions, measured })
+  writeResult(options.peers === undefined ? name : `chosen/${name}`, { starts, rounds, seconds, versions, measured })
   console.log(`\n${name}: ${scenario.what}`)
   console.log(scenario.load === 'hold' ? memoryTable(measured) : timeTable(measured))
 }
