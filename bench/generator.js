@@ -179,12 +179,14 @@ function rssOf (pid) {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) * 1024
 }
 
-async function measure (load, pid, ms) {
+/** The window ends after this time, and not before there is something in it to count: `least` messages. */
+async function measure (load, pid, ms, least) {
   load.start()
   await sleep(SETTLE_MS)
   latency.reset()
   const before = { done, cpu: cpuOf(pid), own: cpuOf('self'), time: performance.now() }
-  await sleep(ms)
+  do await sleep(ms)
+  while (done - before.done < least)
   const elapsed = performance.now() - before.time
   const messages = done - before.done
   const cpu = cpuOf(pid) - before.cpu
@@ -203,8 +205,10 @@ async function measure (load, pid, ms) {
 }
 
 let load
+let least
 process.on('message', async ({ open, ms, pid }) => {
-  if (open === undefined) return process.send(await measure(load, pid, ms))
+  if (open === undefined) return process.send(await measure(load, pid, ms, least))
+  least = open.scenario.connections
   load = await LOADS[open.scenario.load].open(open.scenario, open.port)
   process.send('open')
 })

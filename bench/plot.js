@@ -9,7 +9,7 @@ const FONT = 'font-family="sans-serif" font-size="12"'
  */
 export function bars (title, groups, peers, most) {
   const [left, width, bar, gap] = [330, 520, 10, 12]
-  const parts = [legend(peers, left)]
+  const parts = [legend(peers)]
   let y = 60
   const top = y
   for (const { label, values } of groups) {
@@ -30,13 +30,13 @@ export function bars (title, groups, peers, most) {
 
 /** Lines on logarithmic axes: rows `{ at, [peer]: number }`. */
 export function lines (title, { xTitle, yTitle, xLabel }, rows, peers) {
-  const [left, right, top, width, height] = [70, 30, 60, 560, 320]
+  const [left, right, top, width, height] = [70, 30, 70, 560, 320]
   const values = rows.flatMap((row) => peers.map((peer) => row[peer]))
   const scale = (least, most, from, to) => (value) => from + (Math.log(value / least) / Math.log(most / least)) * (to - from)
   const [bottomDecade, topDecade] = [10 ** Math.floor(Math.log10(Math.min(...values))), 10 ** Math.ceil(Math.log10(Math.max(...values)))]
   const x = scale(rows[0].at, rows.at(-1).at, left, left + width)
   const y = scale(bottomDecade, topDecade, top + height, top)
-  const parts = [legend(peers, left)]
+  const parts = [legend(peers)]
   for (let decade = bottomDecade; decade <= topDecade * 1.01; decade *= 10) {
     parts.push(`<line x1="${left}" y1="${y(decade).toFixed(1)}" x2="${left + width}" y2="${y(decade).toFixed(1)}" stroke="#ddd"/>`, text(left - 6, y(decade) + 4, label(decade), 'end'))
   }
@@ -54,8 +54,8 @@ function label (decade) {
   return decade >= 1 ? String(Math.round(decade)) : String(Number(decade.toPrecision(1)))
 }
 
-function legend (peers, left) {
-  return peers.map((peer, i) => `<rect x="${left + 100 * i}" y="30" width="10" height="10" fill="${COLORS[peer]}"/>${text(left + 100 * i + 14, 39, peer, 'start')}`).join('')
+function legend (peers) {
+  return peers.map((peer, i) => `<rect x="${10 + 130 * i}" y="30" width="10" height="10" fill="${COLORS[peer]}"/>${text(24 + 130 * i, 39, peer, 'start')}`).join('')
 }
 
 function text (x, y, content, anchor) {

@@ -1,7 +1,7 @@
 /**
  * The benchmark:
  *
- *   npm run bench -- [scenario ...] [--peers ours,ws] [--starts 3] [--rounds 5] [--seconds 1] [--dist folder]
+ *   npm run bench -- [scenario ...] [--peers ours,ws] [--starts 5] [--rounds 3] [--seconds 1] [--dist folder]
  *
  * Without a name all scenarios run. Another build of fastify-duplex is a peer as well, under a name of its own:
  * `--peers ours,before=/path/to/dist,ws`.
@@ -19,8 +19,8 @@ const { values: options, positionals: names } = parseArgs({
   allowPositionals: true,
   options: {
     peers: { type: 'string' },
-    starts: { type: 'string', default: '3' },
-    rounds: { type: 'string', default: '5' },
+    starts: { type: 'string', default: '5' },
+    rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '1' },
     dist: { type: 'string' }
   }
