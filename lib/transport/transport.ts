@@ -197,6 +197,7 @@ export class Transport {
     const batch = this.#inFlight!
     this.#inFlight = undefined
     this.connection.output.blocked = false
+    if (error === undefined) this.connection.output.writtenBytes += batch.byteLength
     settle(batch, error)
     if (error !== undefined) return
     this.connection.outputDrained()
