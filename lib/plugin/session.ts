@@ -133,7 +133,7 @@ export class Session implements FaultSink {
       sentCode: connection.sentCloseCode,
       durationMs: Math.round(performance.now() - this.#openedAt),
       bytesReceived: connection.bytesReceived,
-      bytesSent: connection.output.totalBytes,
+      bytesSent: connection.output.writtenBytes,
       messagesReceived: connection.messagesReceived,
       messagesSent: connection.messagesSent,
       ...this.#suppressedLines > 0 && { suppressedLines: this.#suppressedLines }

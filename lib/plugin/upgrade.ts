@@ -84,6 +84,8 @@ export class Upgrade {
       onTimeout(error)
       this.#open = undefined
       refuse(this.#response!, error)
+      // By it Fastify aborts `request.signal`: the hook that still runs can give up.
+      this.#request.emit('close')
     }, timeoutMs)
   }
 

@@ -59,6 +59,8 @@ export class OutputBuffer {
   blocked = false
   /** Octets of all batches so far. */
   totalBytes = 0
+  /** Octets of those that have left; counted by the transport. */
+  writtenBytes = 0
 
   /** Made with the first octet and gone when taken: an idle connection has none. */
   #batch: OutputBatch | undefined

@@ -187,7 +187,7 @@ export class Transport {
   #writtenCallback (): (error?: Error | null) => void {
     return (this.#onWritten ??= (error) => {
       if (this.#inFlight === undefined) return
-      this.#written(error ?? undefined)
+      this.#written(error ? lost(error) : undefined)
       // What gathered meanwhile goes out now.
       if (!this.#inTurn) this.#endTurn()
     })
@@ -197,6 +197,7 @@ export class Transport {
     const batch = this.#inFlight!
     this.#inFlight = undefined
     this.connection.output.blocked = false
+    if (error === undefined) this.connection.output.writtenBytes += batch.byteLength
     settle(batch, error)
     if (error !== undefined) return
     this.connection.outputDrained()
@@ -238,9 +239,9 @@ function writeAll (duplex: Duplex, chunks: readonly Buffer[], callback?: (error?
   duplex.uncork()
 }
 
-/** What callbacks of messages get that were never sent. */
-function lost (): Error {
-  return Object.assign(new FST_WS_ERR_CLOSED(CloseCode.AbnormalClosure), { closeCode: CloseCode.AbnormalClosure, reason: '' })
+/** What callbacks of messages get that were never sent; `cause` is the stream's error, if there was one. */
+function lost (cause?: Error): Error {
+  return Object.assign(new FST_WS_ERR_CLOSED(CloseCode.AbnormalClosure), { closeCode: CloseCode.AbnormalClosure, reason: '', cause })
 }
 
 /** Gives back what a batch holds, and calls back on the next tick: never within `send`. */

@@ -490,6 +490,25 @@ t.test('a client that leaves while a hook runs that was added before the plugin:
   }
 })
 
+t.test('request.signal aborts at handshakeTimeoutMs, so that a hook can give up; it is no abort by the client', async (t) => {
+  let aborts = 0
+  const gaveUp = deferred<boolean>()
+  const { port, log } = await startApp(t, (app) => {
+    app.addHook('onRequestAbort', async (_request) => { aborts++ })
+    app.addHook('preHandler', async ({ signal }, reply) => {
+      await new Promise((resolve) => { signal.addEventListener('abort', resolve) })
+      gaveUp.resolve(reply.sent)
+    })
+    app.get('/', { websocket: true }, () => t.fail('not opened'))
+  }, { handshakeTimeoutMs: 30 })
+  const { statusCode, json } = await shake(port)
+  t.equal(statusCode, 503)
+  t.equal(json.code, 'FST_WS_ERR_HANDSHAKE_TIMEOUT')
+  t.equal(await gaveUp.promise, true, 'when it is answered already')
+  t.equal(aborts, 0)
+  t.strictSame(log.atLevel(LEVEL.error), [])
+})
+
 t.test('a route may take longer for its handshake than the plugin allows', async (t) => {
   const { port } = await startApp(t, (app) => {
     app.addHook('preHandler', async () => { await new Promise((resolve) => { setTimeout(resolve, 60) }) })
