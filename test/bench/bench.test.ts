@@ -1,11 +1,14 @@
 import { once } from 'node:events'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { constants, createInflateRaw } from 'node:zlib'
 import t from 'tap'
 import { Opcode } from '../../lib/protocol/constants.ts'
 import { FrameParser } from '../../lib/protocol/frame-parser.ts'
+import { ROOT } from '../helpers/root.ts'
 
 // The benchmark is JavaScript without types, which anyone can run as it is.
-const load = (file: string): Promise<any> => import(String(new URL(`../../bench/${file}`, import.meta.url)))
+const load = (file: string): Promise<any> => import(pathToFileURL(join(ROOT, 'bench', file)).href)
 const { FrameCounter, FrameRing, frame } = await load('frames.js')
 const { payloadsOf } = await load('payloads.js')
 const { median, ratioOf } = await load('tables.js')

@@ -1,10 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import Fastify from 'fastify'
 import t from 'tap'
 import { useWsCode } from '../../lib/compat/error-codes.ts'
 import { translateOptions } from '../../lib/compat/options.ts'
 import { FST_WS_ERR_LIMIT, FST_WS_ERR_PROTOCOL, FST_WS_ERR_SOCKET } from '../../lib/errors.ts'
 import { resolvePluginOptions, type ResolvedOptions } from '../../lib/plugin/options.ts'
+import { ROOT } from '../helpers/root.ts'
+
+const CORE = join(ROOT, 'lib/protocol')
 
 /** What the plugin makes of options of ws. */
 function resolved (options: object): ResolvedOptions {
@@ -79,7 +83,7 @@ t.test('what cannot be kept throws, and says what to do; what asks for nothing p
 })
 
 t.test('every rule of the protocol that a peer can break has a code of ws', async (t) => {
-  const source = readdirSync(new URL('../../lib/protocol/', import.meta.url)).map((name) => readFileSync(new URL(`../../lib/protocol/${name}`, import.meta.url), 'utf8')).join('')
+  const source = readdirSync(CORE).map((name) => readFileSync(join(CORE, name), 'utf8')).join('')
   const rules = [...source.matchAll(/(?:broken\(|CloseCode\.ProtocolError, )(?:this\.#masked \? '([^']+)' : )?'([^']+)'/g)].flatMap(([, one, other]) => one === undefined ? [other!] : [one, other!])
   t.ok(rules.length >= 14, `${rules.length} rules`)
   const codeOf = (Coded: new (message: string) => Error & { code: string }, message: string): string => {

@@ -7,8 +7,8 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, 
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import { expect, test } from 'tstyche'
 import { createWebSocketStream, WebSocket as WsSocket, type RawData, type ServerOptions, type WebSocketServer as WsServer } from 'ws'
-import websocket, { fastifyWebsocket, type RouteOptions, type WebSocket, type WebsocketHandler, type WebsocketPluginOptions, type WebSocketServer } from '../lib/compat/plugin.ts'
-import type { RawSocket } from './sockets.ts'
+import websocket, { fastifyWebsocket, type RouteOptions, type WebSocket, type WebsocketHandler, type WebsocketPluginOptions, type WebSocketServer } from '../../lib/compat/plugin.ts'
+import type { RawSocket } from '../../types/sockets.ts'
 
 const app = Fastify()
 
