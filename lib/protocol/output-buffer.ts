@@ -47,10 +47,6 @@ export class OutputBatch {
   /** To be called once, when nothing reads the chunks any more. */
   release (): void {
     for (const region of this.regions) region.release()
-    this.regions.length = 0
-    this.chunks.length = 0
-    this.byteLength = 0
-    this.payloadBytes = 0
   }
 }
 

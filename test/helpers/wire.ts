@@ -62,7 +62,7 @@ export class Wire {
   error: Error | undefined
   #waiting: Array<() => void> = []
   /** Grows by doubling: what came stands in `#store[#start, #end)`. */
-  #store = Buffer.alloc(0)
+  #store: Buffer = Buffer.alloc(0)
   #start = 0
   #end = 0
 
