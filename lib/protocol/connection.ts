@@ -139,6 +139,8 @@ export class Connection implements FrameSink, MessageSink {
   #eof = false
   #paused = false
   #inflating: Inflating | undefined
+  /** When reading stopped. */
+  #stoppedAt = 0
   #closeWritten = false
   #inTurn = false
   #framesInTurn = 0
@@ -325,6 +327,7 @@ export class Connection implements FrameSink, MessageSink {
   /** Stops delivering, at once, and reading. */
   pause (): void {
     if (this.state !== State.Open) return
+    this.#onStopReading()
     this.#paused = true
     this.#parser.halted = true
     this.#wake()
@@ -333,6 +336,7 @@ export class Connection implements FrameSink, MessageSink {
   resume (): void {
     if (!this.#paused) return
     this.#paused = false
+    this.#onReadAgain()
     if (this.#inTurn) this.#parser.halted = this.#inflating !== undefined
     else this.more = this.#hasMore
     this.#wake()
@@ -367,6 +371,7 @@ export class Connection implements FrameSink, MessageSink {
     if (message !== undefined) return this.#assembler.onInflated(message, isBinary)
 
     const inflating: Inflating = { isBinary, message: undefined }
+    this.#onStopReading()
     this.#inflating = inflating
     this.#parser.halted = true
     deflate.inflateLater(payload, this.#maxMessageBytes, () => this.#inflating === inflating, (result) => {
@@ -378,9 +383,28 @@ export class Connection implements FrameSink, MessageSink {
     })
   }
 
+  #onStopReading (): void {
+    if (this.reading) this.#stoppedAt = performance.now()
+  }
+
+  /** What came while we did not read comes at once now, however slowly it was sent. */
+  #onReadAgain (): void {
+    if (!this.reading) return
+    const stoppedMs = performance.now() - this.#stoppedAt
+    this.#messageRate?.grant(stoppedMs)
+    this.#byteRate?.grant(stoppedMs)
+    this.#controls.grant(stoppedMs)
+  }
+
+  /** Made when first needed: most connections hold none. */
+  get #controls (): TokenBucket {
+    return (this.#controlRate ??= new TokenBucket(CONTROL_FRAMES_PER_SECOND, CONTROL_FRAMES_PER_SECOND))
+  }
+
   #deliver (message: Buffer, isBinary: boolean): void {
     this.#inTurn = true
     this.#inflating = undefined
+    this.#onReadAgain()
     try {
       this.#assembler.onInflated(message, isBinary)
     } catch (error) {
@@ -427,8 +451,7 @@ export class Connection implements FrameSink, MessageSink {
 
   #onControl (opcode: number, buffer: Buffer, start: number, end: number): void {
     if (opcode === Opcode.Close) return this.#onClose(buffer, start, end)
-    this.#controlRate ??= new TokenBucket(CONTROL_FRAMES_PER_SECOND, CONTROL_FRAMES_PER_SECOND)
-    if (!this.#controlRate.take(1, this.#turnStart)) throw new ProtocolError(CloseCode.PolicyViolation, 'too many control frames')
+    if (!this.#controls.take(1, this.#turnStart)) throw new ProtocolError(CloseCode.PolicyViolation, 'too many control frames')
     const payload = Buffer.from(buffer.subarray(start, end))
     if (opcode === Opcode.Pong) return this.handler.onPong(payload)
 
