@@ -5,7 +5,6 @@
 import { Buffer } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { FastifyRequest } from 'fastify'
 import type { InjectWSOption, WebSocket as WsSocket } from '../../types/compat.ts'
 import { FST_WS_ERR_CONNECTING } from '../errors.ts'
 import { CloseCode } from '../protocol/constants.ts'
@@ -14,6 +13,7 @@ import type { BinaryType } from '../socket/receiver.ts'
 import { WebSocket, type ControlCallback, type ControlData, type SendCallback, type SendOptions } from '../socket/websocket.ts'
 import { injectWebSocket, type InjectApp } from '../testing/inject.ts'
 import { useWsCode } from './error-codes.ts'
+import { keepContext } from './injected-context.ts'
 
 /** Of the handshake; they are the client's own, whatever is given. */
 const OWN_FIELDS = new Set(['connection', 'upgrade', 'sec-websocket-version', 'sec-websocket-key'])
@@ -21,15 +21,6 @@ const OWN_FIELDS = new Set(['connection', 'upgrade', 'sec-websocket-version', 's
 const TIMEOUT_MS = 30_000
 
 type Context = Partial<IncomingMessage>
-
-/** What was given to `injectWS` beside header fields, by the socket of the request. */
-const contexts = new WeakMap<Duplex, object>()
-
-/** Puts what was given to `injectWS` on the raw request, where hooks look for it. */
-export function applyInjectedContext ({ raw }: FastifyRequest): void {
-  const context = contexts.get(raw.socket)
-  if (context !== undefined) Object.assign(raw, context)
-}
 
 /** Connects a client; see `FastifyInstance.injectWS`. */
 export async function injectWS (app: InjectApp, path: string, context: Context, { onInit, onOpen }: InjectWSOption): Promise<WsSocket> {
@@ -40,7 +31,7 @@ export async function injectWS (app: InjectApp, path: string, context: Context, 
     client.attach(await injectWebSocket(app, { path }, { headers: withoutOwnFields(headers), timeoutMs: TIMEOUT_MS, signal: client.aborted }, {
       // As ws, which sends a Close without a code.
       limits: { closeCode: CloseCode.NoStatusReceived },
-      onConnection: (serverEnd) => contexts.set(serverEnd, rest)
+      onConnection: (serverEnd) => keepContext(serverEnd, rest)
     }))
   } catch (error) {
     client.fail(error as Error)

@@ -14,7 +14,7 @@ import { enter } from '../entry.ts'
 import { FST_WS_ERR_INVALID_OPTION } from '../errors.ts'
 import { upgradeOf } from '../plugin/upgrade.ts'
 import { conventionsOf } from './conventions.ts'
-import { applyInjectedContext, injectWS } from './inject.ts'
+import { applyContext } from './injected-context.ts'
 import { translateOptions } from './options.ts'
 import { WebSocketServer } from './server.ts'
 
@@ -30,13 +30,17 @@ async function fastifyWebsocket (instance: FastifyInstance, { errorHandler, preC
   const server = new WebSocketServer(options, listener)
   instance.decorate('websocketServer', server as never)
   const app = { ready: () => instance.ready(), server: listener }
-  instance.decorate('injectWS', (path = '/', context = {}, hooks: InjectWSOption = {}) => injectWS(app, path, context, hooks))
+  instance.decorate('injectWS', async (path = '/', context = {}, hooks: InjectWSOption = {}) => {
+    // A service in production never needs it.
+    const { injectWS } = await import('./inject.ts')
+    return await injectWS(app, path, context, hooks)
+  })
   // Documentation of HTTP routes leaves it out.
   instance.addHook('onRoute', (route) => { if ('websocket' in route && route.websocket === true) route.schema = { ...route.schema, hide: true } as FastifySchema })
   instance.decorateRequest('ws', null as never)
   instance.addHook('onRequest', (request, _reply, done) => {
     request.ws = upgradeOf(request.raw) !== undefined
-    if (request.ws) applyInjectedContext(request)
+    if (request.ws) applyContext(request.raw)
     done()
   })
 
