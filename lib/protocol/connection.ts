@@ -368,7 +368,11 @@ export class Connection implements FrameSink, MessageSink {
   onCompressedMessage (payload: Buffer, isBinary: boolean): void {
     const deflate = this.#deflate!
     const message = deflate.inflate(payload, this.#maxMessageBytes)
-    if (message !== undefined) return this.#assembler.onInflated(message, isBinary)
+    if (message !== undefined) {
+      // A message may take as long as a thousand frames: 64 final blocks in 134 octets are 2 ms.
+      this.#yieldIfDue()
+      return this.#assembler.onInflated(message, isBinary)
+    }
 
     const inflating: Inflating = { isBinary, message: undefined }
     this.#onStopReading()
