@@ -70,7 +70,7 @@ export function checkUpgrade (request: FastifyRequest, reply: FastifyReply, done
     request.log.warn({ origin: shown(origin!), host: shown(request.host) }, "websocket origin refused: the option 'origin' says which pages may connect")
     return done(new FST_WS_ERR_ORIGIN())
   }
-  const place = endpoint.registry.admit(endpoint.options, request.ip)
+  const place = endpoint.registry.admit(endpoint.options, request)
   if (typeof place === 'string') {
     if (limited.hasSubscribers) limited.publish({ request, limit: place })
     reply.header('retry-after', RETRY_AFTER_SECONDS)

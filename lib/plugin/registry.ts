@@ -56,9 +56,10 @@ export class Registry implements OpenSockets {
   }
 
   /** Takes a place for a handshake and the connection that it may become: what gives it back, once, or the limit that is reached. */
-  admit ({ maxConnections, maxConnectionsPerAddress }: ResolvedOptions, address: string): (() => void) | ConnectionLimit {
+  admit ({ maxConnections, maxConnectionsPerAddress }: ResolvedOptions, peer: { readonly ip: string }): (() => void) | ConnectionLimit {
     if (this.#places >= maxConnections) return 'maxConnections'
-    const key = maxConnectionsPerAddress === Infinity ? undefined : addressKey(address)
+    // Asked for only if it is wanted: Fastify finds out whom it trusts, and node:net keeps the address (1.6 us, 90 B).
+    const key = maxConnectionsPerAddress === Infinity ? undefined : addressKey(peer.ip)
     if (key !== undefined) {
       const places = this.#placesByAddress.get(key) ?? 0
       if (places >= maxConnectionsPerAddress) return 'maxConnectionsPerAddress'
