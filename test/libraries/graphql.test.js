@@ -130,7 +130,7 @@ for (const [name, declare] of Object.entries(MERCURIUS)) {
     const client = clientOf(t, `ws://${host}/graphql`)
     assert.deepEqual(await results(client, '{ hello (name: "you") }'), [{ hello: 'hello you' }])
     assert.deepEqual(await results(client, 'subscription { count (to: 3) }'), [{ count: 1 }, { count: 2 }, { count: 3 }])
-
+    assert.equal(app.websocketServer.clients.size, app.websockets.size, 'the connections are ours')
 
     const answer = await fetch(`http://${host}/graphql`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"query":"{ hello (name: \\"HTTP\\") }"}' })
     assert.deepEqual(await answer.json(), { data: { hello: 'hello HTTP' } })

@@ -15,7 +15,10 @@ const { newWebSocketRpcSession, RpcTarget } = await import('capnweb')
 
 class Counter extends RpcTarget {
   #total = 0
-  add (amount) { return this.#total += amount }
+  add (amount) {
+    this.#total += amount
+    return this.#total
+  }
 }
 
 class Api extends RpcTarget {
