@@ -1,7 +1,9 @@
 import cookie from '@fastify/cookie'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { once } from 'node:events'
 import { ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import t from 'tap'
 import duplex, { json } from '../../index.ts'
 import { bareApp, deferred, LEVEL, listen, startApp } from '../helpers/app.ts'
@@ -600,13 +602,15 @@ t.test('a route with constraints is not left to other upgrade listeners', async 
 t.test('a path that another listener takes is left to it, though a route would answer it too', async (t) => {
   for (const order of ['before', 'after']) {
     const { app, log } = bareApp(t)
+    const taken: Duplex[] = []
     const attach = (): void => {
       app.server.on('upgrade', (upgraded, socket) => {
+        taken.push(socket)
         if (upgraded.url === '/read') socket.on('data', () => {}).write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: theirs\r\nConnection: Upgrade\r\n\r\n')
         if (upgraded.url === '/answered') {
           const response = new ServerResponse(upgraded)
           response.assignSocket(socket as Socket)
-          setTimeout(() => response.writeHead(418).end('them'), 20)
+          setTimeout(() => response.writeHead(418, { 'content-length': 4 }).end('them'), 20)
         }
         if (upgraded.url === '/ended') socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n')
       })
@@ -628,6 +632,8 @@ t.test('a path that another listener takes is left to it, though a route would a
     wire.destroy()
     t.equal((await shake(port, { path: '/page' })).body, 'ours')
     t.strictSame(log.with('incoming request').map((line) => line['req'].url), ['/ws', '/page'])
+    // What another has taken would keep the server from closing.
+    for (const socket of taken) socket.destroy()
   }
 })
 
@@ -636,9 +642,10 @@ t.test('what none of several listeners takes is refused, and may be lost before'
   await app.register(duplex, { handshakeTimeoutMs: 200 })
   app.server.on('upgrade', () => {})
   const { port } = await listen(app)
-  const lost = await Wire.connect(port)
+  const lost = connect(port, '127.0.0.1')
   lost.write(upgradeRequest({ path: '/nothing' }))
-  ;(lost.duplex as Socket).resetAndDestroy()
+  await once(app.server, 'upgrade')
+  lost.resetAndDestroy()
   t.equal((await shake(port, { path: '/nothing' })).statusCode, 404)
 })
 

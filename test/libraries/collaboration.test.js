@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HocuspocusProvider, HocuspocusProviderWebsocket } from '@hocuspocus/provider'
 import { Hocuspocus } from '@hocuspocus/server'
-import { setupWSConnection } from '@y/websocket-server/utils'
+import { docs, setupWSConnection } from '@y/websocket-server/utils'
 import duplex from 'fastify-duplex'
 import { WebSocket } from 'ws'
 import { WebsocketProvider } from 'y-websocket'
@@ -25,6 +25,8 @@ async function edit (one, two) {
 }
 
 test('the server of y-websocket', async (t) => {
+  // It keeps its documents, which have timers, for as long as the process runs.
+  t.after(() => docs.forEach((doc) => doc.destroy()))
   const { app, host } = await start(t, async (app) => {
     await app.register(duplex)
     app.get('/:room', { websocket: true }, (socket, request) => setupWSConnection(socket, request.raw, { docName: request.params.room }))
