@@ -33,7 +33,10 @@ test('the server of y-websocket', async (t) => {
   })
   const connect = (room) => {
     const provider = new WebsocketProvider(`ws://${host}`, room, new Y.Doc(), { WebSocketPolyfill: WebSocket, disableBc: true })
-    t.after(() => provider.destroy())
+    t.after(() => {
+      provider.destroy()
+      provider.doc.destroy()
+    })
     return provider
   }
   const [one, two, elsewhere] = [connect('a'), connect('a'), connect('b')]
