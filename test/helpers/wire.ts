@@ -63,11 +63,13 @@ export class Wire {
   ended = false
   error: Error | undefined
   #waiting: Array<() => void> = []
+  /** What `received` is a part of, with room behind it: thousands of chunks are not copied for each that comes. */
+  #storage = Buffer.alloc(0)
 
   constructor (duplex: Duplex) {
     this.duplex = duplex
     duplex.on('data', (chunk: Buffer) => {
-      this.received = Buffer.concat([this.received, chunk])
+      this.#append(chunk)
       this.#notify()
     })
     duplex.on('end', () => {
@@ -180,6 +182,18 @@ export class Wire {
     await this.untilEnd()
     this.duplex.end()
     if (!this.duplex.closed) await once(this.duplex, 'close')
+  }
+
+  #append (chunk: Buffer): void {
+    const { received } = this
+    let end = received.byteOffset + received.length
+    if (received.buffer !== this.#storage.buffer || end + chunk.length > this.#storage.length) {
+      this.#storage = Buffer.allocUnsafeSlow(2 * (received.length + chunk.length))
+      received.copy(this.#storage)
+      end = received.length
+    }
+    chunk.copy(this.#storage, end)
+    this.received = this.#storage.subarray(end - received.length, end + chunk.length)
   }
 
   #missing (what: string): Error {
