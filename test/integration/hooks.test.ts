@@ -1,6 +1,9 @@
 import cookie from '@fastify/cookie'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Socket } from 'node:net'
+import { once } from 'node:events'
+import { ServerResponse } from 'node:http'
+import { connect, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import t from 'tap'
 import duplex, { json } from '../../index.ts'
 import { bareApp, deferred, LEVEL, listen, startApp } from '../helpers/app.ts'
@@ -665,6 +668,56 @@ t.test('a route with constraints is not left to other upgrade listeners', async 
   }
   // What nobody has taken would keep the server from closing.
   for (const socket of sockets) socket.destroy()
+})
+
+t.test('a path that another listener takes is left to it, though a route would answer it too', async (t) => {
+  for (const order of ['before', 'after']) {
+    const { app, log } = bareApp(t)
+    const taken: Duplex[] = []
+    const attach = (): void => {
+      app.server.on('upgrade', (upgraded, socket) => {
+        taken.push(socket)
+        if (upgraded.url === '/read') socket.on('data', () => {}).write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: theirs\r\nConnection: Upgrade\r\n\r\n')
+        if (upgraded.url === '/answered') {
+          const response = new ServerResponse(upgraded)
+          response.assignSocket(socket as Socket)
+          setTimeout(() => response.writeHead(418, { 'content-length': 4 }).end('them'), 20)
+        }
+        if (upgraded.url === '/ended') socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n')
+      })
+    }
+    if (order === 'before') attach()
+    await app.register(duplex)
+    if (order === 'after') attach()
+    app.get('/*', async () => 'ours')
+    app.get('/ws', { websocket: true }, (socket) => { socket.send('ours') })
+    const { port } = await listen(app)
+    for (const [path, status] of [['/read', 101], ['/answered', 418], ['/ended', 403]] as const) {
+      const wire = await Wire.connect(port)
+      wire.write(upgradeRequest({ path }))
+      t.equal((await wire.response()).statusCode, status, `${path}, attached ${order}`)
+      wire.destroy()
+    }
+    const { wire } = await shake(port, { path: '/ws' })
+    t.strictSame(await wire.lines(1), ['text "ours"'])
+    wire.destroy()
+    t.equal((await shake(port, { path: '/page' })).body, 'ours')
+    t.strictSame(log.with('incoming request').map((line) => line['req'].url), ['/ws', '/page'])
+    // What another has taken would keep the server from closing.
+    for (const socket of taken) socket.destroy()
+  }
+})
+
+t.test('what none of several listeners takes is refused, and may be lost before', async (t) => {
+  const { app } = bareApp(t)
+  await app.register(duplex, { handshakeTimeoutMs: 200 })
+  app.server.on('upgrade', () => {})
+  const { port } = await listen(app)
+  const lost = connect(port, '127.0.0.1')
+  lost.write(upgradeRequest({ path: '/nothing' }))
+  await once(app.server, 'upgrade')
+  lost.resetAndDestroy()
+  t.equal((await shake(port, { path: '/nothing' })).statusCode, 404)
 })
 
 t.test('nothing in all this was left unhandled', async (t) => {

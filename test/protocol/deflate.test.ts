@@ -656,7 +656,8 @@ t.test('memory', async t => {
         for (const inflate of [inflateNow, inflateLater]) {
           const result = (await inflate(codec(), ended(stored(message)))) as Buffer
           t.ok(result.equals(message))
-          t.ok(result.buffer.byteLength <= Math.max(8 * KIB, 2 * size), `${size}: ${result.buffer.byteLength}`)
+          // Small ones share Node's pool, which some lines round up.
+          t.ok(result.buffer.byteLength <= Math.max(Buffer.poolSize + 64, 2 * size), `${size}: ${result.buffer.byteLength}`)
         }
       }
     }
