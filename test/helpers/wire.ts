@@ -152,11 +152,11 @@ export class Wire {
 
   /** The next so many frames of a server. */
   async frames (count: number): Promise<WireFrame[]> {
-    await this.until(() => wholeFrames(this.received).frames.length >= count, `frame ${count}`)
-    const { frames } = wholeFrames(this.received)
-    const taken = frames.slice(0, count)
-    this.received = this.received.subarray(taken.at(-1)?.end ?? 0)
-    return taken.map((one) => one.frame)
+    await this.until(() => endsOfFrames(this.received).length >= count, `frame ${count}`)
+    const end = count === 0 ? 0 : endsOfFrames(this.received)[count - 1]!
+    const taken = this.received.subarray(0, end)
+    this.received = this.received.subarray(end)
+    return readFrames(taken)
   }
 
   /** The same as readable lines. */
@@ -205,8 +205,8 @@ export class Wire {
   }
 }
 
-function wholeFrames (bytes: Buffer): { frames: Array<{ frame: WireFrame, end: number }> } {
-  const frames: Array<{ frame: WireFrame, end: number }> = []
+function endsOfFrames (bytes: Buffer): number[] {
+  const ends: number[] = []
   let at = 0
   while (at + 2 <= bytes.length) {
     const field = bytes[at + 1]! & 0x7f
@@ -215,8 +215,8 @@ function wholeFrames (bytes: Buffer): { frames: Array<{ frame: WireFrame, end: n
     const length = extended === 0 ? field : extended === 2 ? bytes.readUInt16BE(at + 2) : Number(bytes.readBigUInt64BE(at + 2))
     const end = at + 2 + extended + length + (bytes[at + 1]! >= 0x80 ? 4 : 0)
     if (end > bytes.length) break
-    frames.push({ frame: readFrames(bytes.subarray(at, end))[0]!, end })
+    ends.push(end)
     at = end
   }
-  return { frames }
+  return ends
 }
