@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { constants, createDeflateRaw, createInflateRaw, inflateRawSync, type ZlibOptions } from 'node:zlib'
+import { constants, createDeflateRaw, createInflateRaw, deflateRawSync, inflateRawSync, type ZlibOptions } from 'node:zlib'
 import t, { type Test } from 'tap'
 import fc from 'fast-check'
 import type { Role } from '../../lib/protocol/constants.ts'
@@ -663,7 +663,9 @@ t.test('memory', async t => {
     }
   })
 
-  t.test('a message that fills its chunk is not copied', async t => {
+  // Node 26 takes the chunks of zlib from the pool, where a message never fills its own.
+  const pooled = deflateRawSync(Buffer.alloc(10), { chunkSize: 20_000 }).buffer.byteLength !== 20_000
+  t.test('a message that fills its chunk is not copied', { skip: pooled && 'this line of Node pools the chunks of zlib' }, async t => {
     const octets = compressed(words(3000))
     const { from } = Buffer
     t.teardown(() => { Buffer.from = from })
