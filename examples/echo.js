@@ -11,7 +11,8 @@ import duplex from 'fastify-duplex'
 const [port = '9001', options = '{}'] = process.argv.slice(2)
 
 // Whoever opens a connection has 10 s to send the head of a request, looked at every second. (Node's own: 60 s and 30 s.)
-const app = Fastify({ http: { headersTimeout: 10_000, connectionsCheckingInterval: 1_000 } })
+// At the end nobody waits for connections that have sent nothing at all.
+const app = Fastify({ http: { headersTimeout: 10_000, connectionsCheckingInterval: 1_000 }, forceCloseConnections: true })
 await app.register(duplex, JSON.parse(options))
 
 app.get('/ws', { websocket: true }, (socket) => {

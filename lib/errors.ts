@@ -10,6 +10,8 @@ import createError from '@fastify/error'
 export const FST_WS_ERR_INVALID_OPTION = createError('FST_WS_ERR_INVALID_OPTION', "fastify-duplex: the option '%s' must be %s", 500, TypeError)
 /** An option of another library: its name, and ours. */
 export const FST_WS_ERR_FOREIGN_OPTION = createError('FST_WS_ERR_FOREIGN_OPTION', "fastify-duplex has no option '%s': %s", 500, TypeError)
+/** What another library does and this one leaves to the application: its name, and what to do instead. */
+export const FST_WS_ERR_UNSUPPORTED = createError('FST_WS_ERR_UNSUPPORTED', 'fastify-duplex has no %s: %s', 500)
 /** A route that cannot be a WebSocket route: which one, and why. */
 export const FST_WS_ERR_INVALID_ROUTE = createError('FST_WS_ERR_INVALID_ROUTE', "The WebSocket route '%s' cannot be registered: %s", 500, TypeError)
 /** A contract that is not one: where it stands, and why. */
@@ -47,6 +49,8 @@ export const FST_WS_ERR_SOCKET = createError('FST_WS_ERR_SOCKET', 'The network c
 
 /** The connection is closing or closed; carries `closeCode` and `reason`. */
 export const FST_WS_ERR_CLOSED = createError('FST_WS_ERR_CLOSED', 'The WebSocket is closed (%s)', 500)
+/** A client that is used before it is open. */
+export const FST_WS_ERR_CONNECTING = createError('FST_WS_ERR_CONNECTING', "The WebSocket is not open yet: wait for its event 'open'", 500)
 /** Messages are already being taken in another way: one taker at a time. */
 export const FST_WS_ERR_TAKEN = createError('FST_WS_ERR_TAKEN', 'Messages are already taken by %s; one taker at a time (message listeners, iteration, next or stream)', 500)
 /** Something that cannot be sent: neither string, Buffer, ArrayBuffer nor view. */

@@ -9,7 +9,7 @@ import t from 'tap'
 import ts from 'typescript'
 import * as errors from '../lib/errors.ts'
 import { resolvePluginOptions, resolveRouteOptions, type ResolvedOptions } from '../lib/plugin/options.ts'
-import { readme, runFirstExample, tableUnder } from './helpers/readme.ts'
+import { readme, runFirstExample, security, tableUnder } from './helpers/readme.ts'
 import { ROOT } from './helpers/root.ts'
 
 const unquoted = (cell: string): string => cell.replaceAll('`', '')
@@ -87,6 +87,29 @@ t.test('the table of errors', async (t) => {
     t.equal(error.code, code)
     if (where.startsWith('answer')) t.ok(where.includes(String(error.statusCode)), `${code}: the status is ${error.statusCode}`)
   }
+})
+
+t.test('the tables of docs/security.md', async (t) => {
+  const defaults = resolvePluginOptions(Fastify(), undefined, {})
+  const given: Record<string, unknown> = { ...defaults, heartbeat: undefined, shutdown: undefined, deflate: false }
+  const byDefault = tableUnder('What is protected by default', security)
+  const whenSet = tableUnder('What is off until it is set', security)
+  for (const [what, , option, value] of byDefault) {
+    if (option === 'none') continue
+    const name = unquoted(option!)
+    t.ok(name in defaults, `${what}: the option ${name}`)
+    const text = spelled(name, given[name])
+    if (text !== undefined) t.equal(unquoted(value!), `${text}${name.endsWith('Ms') ? ' ms' : ''}`, `${what}: the default of ${name}`)
+  }
+  const { intervalMs, timeoutMs } = defaults.heartbeat as { intervalMs: number, timeoutMs: number }
+  const heartbeat = byDefault.find(([, , option]) => option === '`heartbeat`')!
+  t.equal(unquoted(heartbeat[3]!), `{ intervalMs: ${spelled('Ms', intervalMs)}, timeoutMs: ${spelled('Ms', timeoutMs)} }`)
+  for (const [what, options] of whenSet) {
+    for (const [, name] of options!.matchAll(/`(\w+)`/g)) t.ok([undefined, Infinity].includes(defaults[name as keyof ResolvedOptions] as undefined), `${what}: ${name} is off`)
+  }
+  const tests = [...byDefault, ...whenSet].flatMap((cells) => [...cells.at(-1)!.matchAll(/`([^`]+)`/g)].map(([, path]) => path!))
+  t.ok(tests.length >= byDefault.length + whenSet.length, 'each row has a test')
+  for (const path of new Set(tests)) t.ok(existsSync(join(ROOT, 'test', path)), path)
 })
 
 t.test('commands and files that it names are there', async (t) => {

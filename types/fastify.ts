@@ -56,7 +56,7 @@ export interface RouteStats {
   readonly invalidMessages: number
   readonly messagesReceived: number
   readonly messagesSent: number
-  /** Framing included. */
+  /** Framing included; sent is what the operating system has taken. */
   readonly bytesReceived: number
   readonly bytesSent: number
   /** What waits now for the peers. */

@@ -14,8 +14,8 @@ import type {
   BytesContract, Codec, Contract, CustomContract, JsonContract, RawContract, TextContract, WebSocketRoute
 } from '../lib/subprotocol/contract.ts'
 
-/** What can be sent on a raw route. */
-export type RawData = string | ArrayBuffer | ArrayBufferView
+/** What can be sent on a raw route; a number as its decimal text. */
+export type RawData = string | number | ArrayBuffer | ArrayBufferView
 
 /** The socket of a route without contracts: `message` gives a Buffer; iteration and `next` give a string for text. */
 export type RawSocket = WebSocket<string, string | Buffer, RawData, string | Buffer, Buffer>

@@ -16,7 +16,9 @@ const { PORT = '3000', HOST = 'localhost', LOG_LEVEL = 'warn' } = process.env
 const app = Fastify({
   logger: { level: LOG_LEVEL },
   // Whoever opens a connection has 10 s to send the head of a request, looked at every second. (Node's own: 60 s and 30 s.)
-  http: { headersTimeout: 10_000, connectionsCheckingInterval: 1_000 }
+  http: { headersTimeout: 10_000, connectionsCheckingInterval: 1_000 },
+  // At the end nobody waits for connections that have sent nothing at all.
+  forceCloseConnections: true
 })
 
 // Small, so that the page can show what happens to a message that is too large.

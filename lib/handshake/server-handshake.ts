@@ -59,11 +59,14 @@ export function isWebSocketUpgrade (request: Pick<HandshakeRequest, 'headers'>):
   return upgrade !== undefined && hasToken(upgrade, 'websocket')
 }
 
-/** Reads and checks a request by §4.2.1; throws a HandshakeError at the first rule that is broken. */
-export function readHandshake (request: HandshakeRequest): OpeningHandshake {
+/**
+ * Reads and checks a request by §4.2.1; throws a HandshakeError at the first rule that is broken. Without `hostRequired` a
+ * request may lack Host, as scripts written by hand do; one that is sent is checked.
+ */
+export function readHandshake (request: HandshakeRequest, hostRequired = true): OpeningHandshake {
   checkRequestLine(request)
   checkFieldCount(request)
-  checkHost(request)
+  if (hostRequired || fieldValues(request.rawHeaders, 'host').length > 0) checkHost(request)
   checkBody(request)
   checkUpgrade(request)
   // Before the key: a client of another version learns which one to speak, whatever its key looks like.

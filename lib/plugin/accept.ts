@@ -3,7 +3,7 @@
  * handler at their end answers 101, and the socket opens when that has been written.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { FST_WS_ERR_CONNECTIONS, FST_WS_ERR_HANDSHAKE, FST_WS_ERR_HOST, FST_WS_ERR_INVALID_OPTION, FST_WS_ERR_ORIGIN, FST_WS_ERR_UPGRADE_REQUIRED } from '../errors.ts'
+import { FST_WS_ERR_CONNECTIONS, FST_WS_ERR_HANDSHAKE, FST_WS_ERR_HOST, FST_WS_ERR_INVALID_OPTION, FST_WS_ERR_ORIGIN } from '../errors.ts'
 import { negotiateDeflate } from '../handshake/deflate-params.ts'
 import { acceptHandshake, checkPlainUpgrade, readHandshake } from '../handshake/server-handshake.ts'
 import { HandshakeError } from '../protocol/errors.ts'
@@ -13,9 +13,10 @@ import { EXPIRED, timeOf } from '../socket/watch.ts'
 import { ignoreRejection, isThenable } from '../subprotocol/validator.ts'
 import { MemoryDuplex } from '../transport/memory.ts'
 import { prepareSocket } from '../transport/tcp.ts'
+import type { Conventions } from './conventions.ts'
 import type { Endpoint } from './endpoint.ts'
 import { isOriginAllowed } from './origin.ts'
-import { Session } from './session.ts'
+import { Session, shown } from './session.ts'
 import { upgradeOf } from './upgrade.ts'
 
 /** When a refused client may try again. */
@@ -27,7 +28,8 @@ export const kEndpoint = Symbol('fastify-duplex.endpoint')
 /** Filled when the route is adopted, which may be later than its declaration. */
 export interface EndpointSlot {
   endpoint: Endpoint | undefined
-  adopted: boolean
+  /** Of the scope that has adopted it. */
+  conventions: Conventions | undefined
 }
 
 /** The endpoint that a request was routed to; undefined on plain routes, and where there is no route. */
@@ -35,57 +37,64 @@ export function endpointOf (request: FastifyRequest): Endpoint | undefined {
   return (request.routeOptions.config as { [kEndpoint]?: EndpointSlot } | undefined)?.[kEndpoint]?.endpoint
 }
 
-/** The `onRequest` hook that comes before all others: checks handshake and Origin of requests for WebSocket routes. */
-export function checkUpgrade (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
+/**
+ * The `onRequest` hook before all others: from here on what becomes of an upgrade is counted, and the hooks of a WebSocket
+ * route have their time. A plain route gets no request that node:http has left unchecked.
+ */
+export function beginUpgrade (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
   const upgrade = upgradeOf(request.raw)
   if (upgrade === undefined) return done()
   const endpoint = endpointOf(request)
-  if (endpoint !== undefined) upgrade.onRefused = (statusCode) => endpoint.counters.onRefused(statusCode)
-  try {
-    if (endpoint === undefined) {
-      checkPlainUpgrade(request.raw)
-      return done()
-    }
-    upgrade.handshake = readHandshake(request.raw)
-  } catch (error) {
-    if (!(error instanceof HandshakeError)) throw error
-    reply.headers(error.headers)
-    return done(Object.assign(new FST_WS_ERR_HANDSHAKE(error.message), { statusCode: error.statusCode }))
-  }
+  if (endpoint === undefined) return done(faultIn(() => checkPlainUpgrade(request.raw), reply))
+  upgrade.onRefused = (statusCode) => endpoint.counters.onRefused(statusCode)
+  upgrade.limit(endpoint.options.handshakeTimeoutMs, reply, (err) => request.log.warn({ err }, 'websocket handshake timed out'))
+  done()
+}
+
+/** The `onRequest` hook where the plugin is registered: checks handshake and Origin of requests for WebSocket routes, and takes their place. */
+export function checkUpgrade (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
+  const upgrade = upgradeOf(request.raw)
+  const endpoint = endpointOf(request)
+  // A client that has left while a hook before this one ran must not take a place, which nobody would give back.
+  if (upgrade === undefined || endpoint === undefined || upgrade.isOver) return done()
+  const fault = faultIn(() => { upgrade.handshake = readHandshake(request.raw, endpoint.conventions.hostRequired) }, reply)
+  if (fault !== undefined) return done(fault)
 
   const { allowedHosts } = endpoint.options
   if (allowedHosts !== undefined && !isHostAllowed(allowedHosts, request)) {
     request.log.warn({ host: shown(request.host) }, "websocket host refused: the option 'allowedHosts' says which are served")
     return done(new FST_WS_ERR_HOST())
   }
-  const { origin } = upgrade.handshake
+  const { origin } = upgrade.handshake!
   if (!isOriginAllowed(endpoint.options.origin, origin, request)) {
     request.log.warn({ origin: shown(origin!), host: shown(request.host) }, "websocket origin refused: the option 'origin' says which pages may connect")
     return done(new FST_WS_ERR_ORIGIN())
   }
-  const place = endpoint.registry.admit(endpoint.options, request.ip)
+  const place = endpoint.registry.admit(endpoint.options, request)
   if (typeof place === 'string') {
     if (limited.hasSubscribers) limited.publish({ request, limit: place })
     reply.header('retry-after', RETRY_AFTER_SECONDS)
     return done(new FST_WS_ERR_CONNECTIONS())
   }
   upgrade.release = place
-  upgrade.onRefused = (statusCode) => {
-    place()
-    endpoint.counters.onRefused(statusCode)
-  }
-  upgrade.limit(endpoint.options.handshakeTimeoutMs, reply, (err) => request.log.warn({ err }, 'websocket handshake timed out'))
   done()
+}
+
+/** What is wrong with the head of a request, as the answer to it. */
+function faultIn (check: () => void, reply: FastifyReply): Error | undefined {
+  try {
+    check()
+    return undefined
+  } catch (error) {
+    if (!(error instanceof HandshakeError)) throw error
+    reply.headers(error.headers)
+    return Object.assign(new FST_WS_ERR_HANDSHAKE(error.message), { statusCode: error.statusCode })
+  }
 }
 
 function isHostAllowed (allowed: readonly string[], request: FastifyRequest): boolean {
   const host = request.host.toLowerCase()
   return allowed.includes(host) || allowed.includes(host.replace(/:\d*$/, ''))
-}
-
-/** Of what a peer sends a log line holds so much. */
-function shown (text: string): string {
-  return text.slice(0, 256)
 }
 
 /** Answers 101, and opens the connection when that has been written. Throws FST_WS_ERR_SUBPROTOCOL. */
@@ -97,8 +106,9 @@ export function acceptUpgrade (instance: FastifyInstance, endpoint: Endpoint, re
   const { deflate } = endpoint.options
   const agreed = deflate === undefined ? undefined : negotiateDeflate(handshake.extensions, deflate)
   const extensions = agreed?.answer ?? ''
+  const fields = acceptHandshake(handshake, { subprotocol: subprotocol.name, extensions })
   upgrade.accept(
-    acceptHandshake(handshake, { subprotocol: subprotocol.name, extensions }),
+    fields,
     (socket, head) => {
       prepareSocket(socket)
       // The client of a test speaks what was agreed, without a copy of the contract.
@@ -123,6 +133,7 @@ export function acceptUpgrade (instance: FastifyInstance, endpoint: Endpoint, re
     },
     (names) => request.log.warn({ headers: names }, 'header fields that belong to the handshake were left out of the 101')
   )
+  endpoint.conventions.beforeAnswer(fields, request, reply)
   reply.code(101).send()
 }
 
@@ -139,16 +150,6 @@ function expiryOf ({ options }: Endpoint, request: FastifyRequest): number | und
 /** Whether a request that reached a WebSocket route asks to be upgraded, its handshake checked. */
 export function isChecked (request: FastifyRequest): boolean {
   return upgradeOf(request.raw)?.handshake !== undefined
-}
-
-/** A plain request on a route that speaks WebSocket only. */
-export function refusePlainRequest (request: FastifyRequest, reply: FastifyReply): never {
-  // RFC 9113 §8.2.2: HTTP/2 knows no Upgrade, so it can neither be asked for nor be required.
-  if (request.raw.httpVersionMajor === 2) throw Object.assign(new FST_WS_ERR_UPGRADE_REQUIRED(), { statusCode: 400 })
-  // RFC 9110 §15.5.22, §7.8: a 426 MUST name the protocol, and Connection must list the field.
-  // RFC 9112 §9.6: a connection that the client wants closed is, which node:http must not overlook.
-  reply.headers({ upgrade: 'websocket', connection: reply.raw.shouldKeepAlive ? 'Upgrade' : 'close, Upgrade' })
-  throw new FST_WS_ERR_UPGRADE_REQUIRED()
 }
 
 function urlOf ({ protocol, host, url }: FastifyRequest): string {

@@ -7,8 +7,9 @@ import { FST_WS_ERR_INVALID_ROUTE, FST_WS_ERR_SUBPROTOCOL } from '../errors.ts'
 import type { OpenLimits } from '../socket/open.ts'
 import type { Contract, Contracts } from '../subprotocol/contract.ts'
 import { createSubprotocol, selectSubprotocol, Subprotocol, type SubprotocolOptions } from '../subprotocol/subprotocol.ts'
-import { synchronous, type ResolvedOptions } from './options.ts'
+import type { Conventions } from './conventions.ts'
 import type { RouteHooks } from './hooks.ts'
+import { synchronous, type ResolvedOptions } from './options.ts'
 import type { Registry } from './registry.ts'
 import type { Counters } from './stats.ts'
 
@@ -17,6 +18,7 @@ export type SocketHandler = (this: FastifyInstance, socket: any, request: Fastif
 export interface EndpointParts {
   readonly url: string
   readonly options: ResolvedOptions
+  readonly conventions: Conventions
   readonly messages: Contract | undefined
   readonly subprotocols: Contracts | undefined
   /** One handler, or a map from subprotocol to handlers. */
@@ -29,6 +31,7 @@ export interface EndpointParts {
 export class Endpoint {
   readonly url: string
   readonly options: ResolvedOptions
+  readonly conventions: Conventions
   readonly handler: SocketHandler
   readonly limits: OpenLimits
   /** Whether the lines at open and close are wanted of this request. */
@@ -48,9 +51,10 @@ export class Endpoint {
 
   /** Throws FST_WS_ERR_INVALID_ROUTE if handlers and contracts do not fit each other. */
   constructor (parts: EndpointParts) {
-    const { url, options, messages, subprotocols = {} } = parts
+    const { url, options, conventions, messages, subprotocols = {} } = parts
     this.url = url
     this.options = options
+    this.conventions = conventions
     this.logsRequests = parts.logsRequests
     this.registry = parts.registry
     this.counters = parts.registry.countersOf(url)
@@ -62,6 +66,8 @@ export class Endpoint {
       maxUnsentBytes: options.maxUnsentBytes,
       highWaterMarkBytes: options.highWaterMarkBytes,
       closeTimeoutMs: options.closeTimeoutMs,
+      closeCode: conventions.closeCode,
+      deliversWhileClosing: conventions.deliversWhileClosing,
       messageTimeoutMs: options.messageTimeoutMs,
       heartbeat: options.heartbeat,
       rateLimit: options.rateLimit,
@@ -98,7 +104,11 @@ export class Endpoint {
   }
 
   #selectRaw (offered: readonly string[], request: FastifyRequest): Subprotocol {
-    const name = synchronous('selectSubprotocol', this.options.selectSubprotocol?.(offered, request), request.log)
+    const { selectSubprotocol } = this.options
+    const name = selectSubprotocol === undefined
+      ? this.conventions.selectSubprotocol(offered, request)
+      : synchronous('selectSubprotocol', selectSubprotocol(offered, request), request.log)
+    if (name === '' && selectSubprotocol === undefined) return this.#nameless!
     if (typeof name !== 'string' || !offered.includes(name)) throw new FST_WS_ERR_SUBPROTOCOL('this route agrees to none of the subprotocols offered')
     return new Subprotocol({ name, what: `route ${this.url}, subprotocol '${name}'`, codec: undefined })
   }

@@ -52,11 +52,12 @@ const MIB = 1024 * 1024
 const KIB = 1024
 
 /** A message is one string or Buffer. */
-const MOST_MESSAGE_BYTES = constants.MAX_STRING_LENGTH
+export const MOST_MESSAGE_BYTES = constants.MAX_STRING_LENGTH
 /** What must fit between the largest message and the limit of what may wait: frames, and the messages before it. */
 const UNSENT_MARGIN_BYTES = 64 * KIB
 const CLOSE_TIMEOUT_MS = 5_000
-const MOST_MS = 2 ** 31 - 1
+/** What a timer can count. */
+export const MOST_MS = 2 ** 31 - 1
 
 /** Options of Fastify's own `register`, which it hands on to the plugin. */
 const REGISTER_OPTIONS = ['prefix', 'logLevel', 'logSerializers']

@@ -8,7 +8,8 @@ import type { FastifyInstance, RouteOptions } from 'fastify'
 import type { DuplexOptions } from '../../types/options.ts'
 import { routeIdentity } from '../subprotocol/contract.ts'
 import type { SchemaCompiler } from '../subprotocol/validator.ts'
-import { checkUpgrade } from './accept.ts'
+import { beginUpgrade, checkUpgrade } from './accept.ts'
+import { OWN_CONVENTIONS, type Conventions } from './conventions.ts'
 import { addWebSocketHook, hooksOf, inheritHooks } from './hooks.ts'
 import { resolvePluginOptions, type ResolvedOptions } from './options.ts'
 import { Registry } from './registry.ts'
@@ -21,11 +22,18 @@ export interface ServerState {
   readonly registry: Registry
   /** The paths under which the route objects of `defineWebSocketRoute` are registered, prefix included. */
   readonly paths: Map<object, string[]>
+  /** Servers whose upgrades come to the application. */
+  readonly listening: Set<Server>
 }
 
-/** The options of a scope, which child scopes inherit by their prototype. */
-const kOptions = Symbol('fastify-duplex.options')
-type Scope = FastifyInstance & { [kOptions]?: ResolvedOptions }
+/** What holds for the routes of a scope; child scopes inherit it by their prototype. */
+interface ScopeState {
+  readonly options: ResolvedOptions
+  readonly conventions: Conventions
+}
+
+const kScope = Symbol('fastify-duplex.scope')
+type Scope = FastifyInstance & { [kScope]?: ScopeState }
 
 /** By `fastify.routing`, which is the same function in all scopes of one application. */
 const states = new WeakMap<FastifyInstance['routing'], ServerState>()
@@ -39,26 +47,37 @@ export function serverStateOf (instance: FastifyInstance): ServerState | undefin
 const waiting = new WeakMap<FastifyInstance['routing'], FoundRoute[]>()
 
 // A plugin runs later than it is registered: what is declared on the same tick would never be seen. So every application
-// that is made after this module was imported is watched from its beginning, for the routes that may become ours.
+// that is made after this module was imported is watched from its beginning, for the routes that may become ours; and
+// their upgrades, for hooks that are added before the plugin may take as long as others.
 subscribe('fastify.initialization', (message) => {
   const { fastify } = message as { fastify: FastifyInstance }
   waiting.set(fastify.routing, [])
   fastify.addHook('onRoute', onRoute)
+  fastify.addHook('onRequest', beginUpgrade)
 })
 
-export async function plugin (instance: FastifyInstance, given: DuplexOptions): Promise<void> {
+/**
+ * Runs in a scope. `server` is the one whose upgrades come to the application, if it is not the application's own; the
+ * conventions are those of the entry point, and hold for this scope and below, until another one is registered there.
+ */
+export async function plugin (instance: FastifyInstance, given: DuplexOptions, conventions: Conventions = OWN_CONVENTIONS, server: Server = instance.server as Server): Promise<void> {
   const scope: Scope = instance
-  const outer = scope[kOptions]
-  const options = scope[kOptions] = resolvePluginOptions(instance, outer, given)
+  const outer = scope[kScope]
+  const options = resolvePluginOptions(instance, outer?.options, given)
+  scope[kScope] = { options, conventions }
   const state = serverStateOf(instance) ?? attach(instance, options)
+  if (!state.listening.has(server)) listen(instance, server, options, state)
 
   const routes = waiting.get(instance.routing)
   if (routes === undefined) {
-    // Made before this module was imported: its routes are seen from here on.
-    if (outer === undefined) instance.addHook('onRoute', onRoute)
+    // Made before this module was imported: its routes, and their upgrades, are seen from here on.
+    if (outer === undefined) {
+      instance.addHook('onRoute', onRoute)
+      instance.addHook('onRequest', beginUpgrade)
+    }
   } else {
     for (const found of routes.splice(0)) {
-      if ((found.scope as Scope)[kOptions] === undefined) routes.push(found)
+      if ((found.scope as Scope)[kScope] === undefined) routes.push(found)
       else adopt(found, state)
     }
   }
@@ -74,14 +93,15 @@ export async function plugin (instance: FastifyInstance, given: DuplexOptions): 
 function onRoute (this: FastifyInstance, route: RouteOptions): void {
   const found = findRoute(this, route as Parameters<typeof findRoute>[1])
   if (found === undefined) return
-  if ((this as Scope)[kOptions] === undefined) waiting.get(this.routing)!.push(found)
+  if ((this as Scope)[kScope] === undefined) waiting.get(this.routing)!.push(found)
   else adopt(found, serverStateOf(this)!)
 }
 
 function adopt (found: FoundRoute, state: ServerState): void {
   const { route } = found
   const scope = found.scope as Scope
-  const endpoint = adoptRoute(found, scope[kOptions]!, state.registry)
+  const { options, conventions } = scope[kScope]!
+  const endpoint = adoptRoute(found, options, conventions, state.registry)
   if (endpoint === undefined) return
 
   const identity = routeIdentity(route)
@@ -98,11 +118,18 @@ function adopt (found: FoundRoute, state: ServerState): void {
   })
 }
 
-/** Connects the application to its server, once. */
-function attach (instance: FastifyInstance, { handshakeTimeoutMs, shutdown }: ResolvedOptions): ServerState {
-  const state: ServerState = { registry: new Registry(), paths: new Map() }
+/** What an application has once, whatever is registered in which scope. */
+function attach (instance: FastifyInstance, { shutdown }: ResolvedOptions): ServerState {
+  const state: ServerState = { registry: new Registry(), paths: new Map(), listening: new Set() }
   states.set(instance.routing, state)
-  const stopListening = listenForUpgrades(instance.server as Server, {
+  instance.addHook('preClose', () => state.registry.drain(shutdown))
+  return state
+}
+
+/** Brings the upgrades of a server to the application. */
+function listen (instance: FastifyInstance, server: Server, { handshakeTimeoutMs }: ResolvedOptions, state: ServerState): void {
+  state.listening.add(server)
+  const stopListening = listenForUpgrades(server, {
     route: instance.routing as unknown as Router,
     hasRoute: ({ url, headers }) => instance.findRoute({
       method: 'GET',
@@ -111,9 +138,6 @@ function attach (instance: FastifyInstance, { handshakeTimeoutMs, shutdown }: Re
     }) !== null,
     timeoutMs: handshakeTimeoutMs
   })
-
-  instance.addHook('preClose', () => state.registry.drain(shutdown))
   // Not before the server has closed: until then upgrade requests still come, and want their 503.
   instance.addHook('onClose', async () => stopListening())
-  return state
 }

@@ -48,12 +48,10 @@ export class Registry implements OpenSockets {
   }
 
   stats (): Record<string, RouteStats> {
-    const open = [...this.#sockets]
-    const routes = [...this.#counters].map(([url, counters]) => {
-      const ofRoute = open.filter(([, listed]) => listed.counters === counters).map(([socket, { connection }]) => [socket, connection] as const)
-      return [url, counters.with(ofRoute)] as const
-    })
-    return Object.fromEntries(routes)
+    // One walk over the sockets, however many routes there are.
+    const open = new Map([...this.#counters.values()].map((counters) => [counters, [] as Array<readonly [AnySocket, Connection]>]))
+    for (const [socket, { connection, counters }] of this.#sockets) open.get(counters)!.push([socket, connection])
+    return Object.fromEntries([...this.#counters].map(([url, counters]) => [url, counters.with(open.get(counters)!)]))
   }
 
   /** The counters of a route, which may be registered more than once, with constraints. */
@@ -64,9 +62,10 @@ export class Registry implements OpenSockets {
   }
 
   /** Takes a place for a handshake and the connection that it may become: what gives it back, once, or the limit that is reached. */
-  admit ({ maxConnections, maxConnectionsPerAddress }: ResolvedOptions, address: string): (() => void) | ConnectionLimit {
+  admit ({ maxConnections, maxConnectionsPerAddress }: ResolvedOptions, peer: { readonly ip: string }): (() => void) | ConnectionLimit {
     if (this.#places >= maxConnections) return 'maxConnections'
-    const key = maxConnectionsPerAddress === Infinity ? undefined : addressKey(address)
+    // Asked for only if it is wanted: Fastify finds out whom it trusts, and node:net keeps the address (1.6 us, 90 B).
+    const key = maxConnectionsPerAddress === Infinity ? undefined : addressKey(peer.ip)
     if (key !== undefined) {
       const places = this.#placesByAddress.get(key) ?? 0
       if (places >= maxConnectionsPerAddress) return 'maxConnectionsPerAddress'

@@ -7,7 +7,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from
 import { FST_WS_ERR_INVALID_OPTION, FST_WS_ERR_INVALID_ROUTE } from '../errors.ts'
 import { validateContracts, type Contract, type Contracts } from '../subprotocol/contract.ts'
 import type { SchemaCompiler } from '../subprotocol/validator.ts'
-import { acceptUpgrade, isChecked, kEndpoint, refusePlainRequest, type EndpointSlot } from './accept.ts'
+import { acceptUpgrade, isChecked, kEndpoint, type EndpointSlot } from './accept.ts'
+import type { Conventions } from './conventions.ts'
 import { Endpoint, type SocketHandler } from './endpoint.ts'
 import { resolveRouteOptions, type ResolvedOptions } from './options.ts'
 import type { Registry } from './registry.ts'
@@ -45,30 +46,31 @@ export function findRoute (scope: FastifyInstance, route: RouteOptions & WebSock
 
   const handler: unknown = route.handler
   const plain = wsHandler === undefined ? undefined : handler as PlainHandler
-  const slot: EndpointSlot = { endpoint: undefined, adopted: false }
+  const slot: EndpointSlot = { endpoint: undefined, conventions: undefined }
   route.config = { ...route.config, [kEndpoint]: slot } as NonNullable<typeof route.config>
   route.handler = function (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply): unknown {
-    if (!slot.adopted) return notAdopted(route.url, handler).call(this, request, reply)
-    if (slot.endpoint !== undefined && isChecked(request)) return acceptUpgrade(this, slot.endpoint, request, reply)
-    return plain === undefined ? refusePlainRequest(request, reply) : plain.call(this, request, reply)
+    const { endpoint, conventions } = slot
+    if (conventions === undefined) return notAdopted(route.url, handler).call(this, request, reply)
+    if (endpoint !== undefined && isChecked(request)) return conventions.admit(request, reply, () => acceptUpgrade(this, endpoint, request, reply))
+    return plain === undefined ? conventions.answerPlainRequest(request, reply) : plain.call(this, request, reply)
   } as typeof route.handler
   return { scope, route, handler, slot }
 }
 
 /**
- * Makes a found route ours, with the options of its scope: a GET whose handler accepts upgrades. Returns its endpoint;
- * undefined for the HEAD route that Fastify adds to each GET, which answers as the plain GET does.
+ * Makes a found route ours, with the options and conventions of its scope: a GET whose handler accepts upgrades. Returns
+ * its endpoint; undefined for the HEAD route that Fastify adds to each GET, which answers as the plain GET does.
  *
  * Throws FST_WS_ERR_INVALID_ROUTE, FST_WS_ERR_INVALID_CONTRACT and what the options throw.
  */
-export function adoptRoute ({ scope, route, handler, slot }: FoundRoute, options: ResolvedOptions, registry: Registry): Endpoint | undefined {
+export function adoptRoute ({ scope, route, handler: plainHandler, slot }: FoundRoute, options: ResolvedOptions, conventions: Conventions, registry: Registry): Endpoint | undefined {
   const { websocket, wsHandler, messages, subprotocols, websocketOptions, selectSubprotocol } = route
   if (websocket !== true && wsHandler === undefined) throw new FST_WS_ERR_INVALID_ROUTE(route.url, "'messages' and 'subprotocols' need 'websocket: true'")
-  if (isMethod(route.method, 'HEAD')) {
-    slot.adopted = true
+  const handler = (wsHandler === undefined ? plainHandler : wsHandler) as SocketHandler
+  if (!conventions.takesConnections(route, handler)) {
+    slot.conventions = conventions
     return undefined
   }
-  if (!isMethod(route.method, 'GET')) throw new FST_WS_ERR_INVALID_ROUTE(route.url, `its method must be GET, not ${String(route.method)}`)
   validateContracts(`route ${route.url}`, messages, subprotocols)
 
   const endpoint = new Endpoint({
@@ -76,7 +78,8 @@ export function adoptRoute ({ scope, route, handler, slot }: FoundRoute, options
     options: withSelection(resolveRouteOptions(scope, options, websocketOptions), selectSubprotocol),
     messages,
     subprotocols,
-    handler: socketHandler(route.url, wsHandler === undefined ? handler : wsHandler),
+    handler,
+    conventions,
     logsRequests: requestLogging(scope),
     registry
   })
@@ -84,7 +87,7 @@ export function adoptRoute ({ scope, route, handler, slot }: FoundRoute, options
     throw new FST_WS_ERR_INVALID_ROUTE(route.url, "'selectSubprotocol' is for routes without contracts; the contracts say which subprotocols there are")
   }
   slot.endpoint = endpoint
-  slot.adopted = true
+  slot.conventions = conventions
   return endpoint
 }
 
@@ -117,11 +120,6 @@ function messageAjv (instance: FastifyInstance, ajv: ResolvedOptions['ajv']): Sc
   } as Parameters<typeof buildAjv>[1]) as unknown as SchemaCompiler
 }
 
-function socketHandler (url: string, handler: unknown): SocketHandler | Record<string, SocketHandler> {
-  if (typeof handler === 'function' || (typeof handler === 'object' && handler !== null)) return handler as SocketHandler
-  throw new FST_WS_ERR_INVALID_ROUTE(url, 'its handler must be a function, or a map from subprotocol to functions')
-}
-
 function withSelection (options: ResolvedOptions, selectSubprotocol: ResolvedOptions['selectSubprotocol']): ResolvedOptions {
   if (selectSubprotocol === undefined) return options
   if (typeof selectSubprotocol !== 'function') throw new FST_WS_ERR_INVALID_OPTION('selectSubprotocol', 'a function')
@@ -132,9 +130,4 @@ function withSelection (options: ResolvedOptions, selectSubprotocol: ResolvedOpt
 function requestLogging (instance: FastifyInstance): (request: FastifyRequest) => boolean {
   const disabled: unknown = instance.initialConfig.disableRequestLogging
   return typeof disabled === 'function' ? (request) => disabled(request) !== true : () => disabled !== true
-}
-
-function isMethod (method: RouteOptions['method'], wanted: string): boolean {
-  const methods = Array.isArray(method) ? method : [method]
-  return methods.length === 1 && methods[0]!.toUpperCase() === wanted
 }

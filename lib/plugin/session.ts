@@ -14,6 +14,8 @@ import type { Endpoint } from './endpoint.ts'
 
 /** From one peer at most one line in this time, and one of level error, beside those at open and close; the rest is counted. */
 const FAULT_LINE_MS = 1_000
+/** What a peer has sent is not repeated beyond this; node:http makes a character of each octet. */
+const SHOWN_OCTETS = 256
 
 /** Reasons sent to the peer are fixed: they tell nothing of the inside. */
 const INTERNAL_ERROR = 'internal error'
@@ -56,10 +58,11 @@ export class Session implements FaultSink {
     const { registry, counters, hooks } = this.#endpoint
     this.#logsRequest = this.#endpoint.logsRequests(request)
     if (this.#logsRequest) {
-      this.#log.info({ url: request.url, remoteAddress: request.ip, protocol: socket.protocol, extensions: socket.extensions }, 'websocket open')
+      this.#log.info({ url: shown(request.url), remoteAddress: shown(request.ip), protocol: shown(socket.protocol), extensions: socket.extensions }, 'websocket open')
     }
     counters.opened++
     registry.add(socket, connection, counters)
+    this.#run(() => this.#endpoint.conventions.onOpen(socket, request), (error) => this.onFault('handler', error, undefined))
     if (hooks.onOpen.length === 0) return this.#handle(request, start)
     this.#run(() => this.#runOpenHooks(request), (error) => {
       this.onFault('handler', error, undefined)
@@ -113,8 +116,9 @@ export class Session implements FaultSink {
 
   onClosed (): void {
     const { connection, socket } = this.#open
-    const { registry, counters, hooks } = this.#endpoint
+    const { registry, counters, hooks, conventions } = this.#endpoint
     registry.delete(socket)
+    conventions.onClosed(socket)
     counters.onClosed(connection)
     this.#release()
     const { closeCode, closeReason } = connection
@@ -129,7 +133,7 @@ export class Session implements FaultSink {
       sentCode: connection.sentCloseCode,
       durationMs: Math.round(performance.now() - this.#openedAt),
       bytesReceived: connection.bytesReceived,
-      bytesSent: connection.output.totalBytes,
+      bytesSent: connection.output.writtenBytes,
       messagesReceived: connection.messagesReceived,
       messagesSent: connection.messagesSent,
       ...this.#suppressedLines > 0 && { suppressedLines: this.#suppressedLines }
@@ -148,7 +152,7 @@ export class Session implements FaultSink {
     const level = kind === 'limit' && error.closeCode === CloseCode.AbnormalClosure ? 'warn' : LEVELS[kind]
     this.#line(level, { err: error, kind }, `websocket ${kind} error`)
     const { socket } = this.#open
-    if ((kind === 'handler' || kind === 'listener') && socket.readyState === WebSocket.OPEN) socket.close(CloseCode.InternalError, INTERNAL_ERROR)
+    if ((kind === 'handler' || kind === 'listener') && socket.readyState === WebSocket.OPEN) this.#endpoint.conventions.endAfterFault(socket)
   }
 
   /** Calls into the application; what it throws or rejects with goes to `onFailure`. */
@@ -180,6 +184,11 @@ export class Session implements FaultSink {
     if (level === 'error') this.#lastErrorAt = now
     this.#log[level](fields, text)
   }
+}
+
+/** Of text that a peer has sent, what a log line holds. An address may be its text as well, behind a proxy; over a unix socket there is none. */
+export function shown (text: string | undefined): string | undefined {
+  return text?.slice(0, SHOWN_OCTETS)
 }
 
 function noop (): void {}

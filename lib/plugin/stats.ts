@@ -45,5 +45,5 @@ function addTraffic (to: Traffic, { messagesReceived, messagesSent, bytesReceive
   to.messagesReceived += messagesReceived
   to.messagesSent += messagesSent
   to.bytesReceived += bytesReceived
-  to.bytesSent += output.totalBytes
+  to.bytesSent += output.writtenBytes
 }

@@ -27,10 +27,12 @@ const DEFAULT_MOST_RAW_HEADERS = 2000
 /** Listens for upgrades; returns what stops it. */
 export function listenForUpgrades (server: SelectiveServer, { route, hasRoute, timeoutMs }: UpgradeTarget): () => void {
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    // What no route here answers may be another listener's.
-    if (server.listenerCount('upgrade') > 1 && !hasRoute(request)) return
     // node:http has taken its own listener away: without one an ECONNRESET would end the process.
     socket.on('error', ignore)
+    if (server.listenerCount('upgrade') === 1) take(request, socket, head)
+    else afterOthers(socket, hasRoute(request), timeoutMs, () => take(request, socket, head))
+  }
+  const take = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     afterEarlierAnswers(socket, concernsWebSocket(request) ? timeoutMs : undefined, () => {
       if (mayHideFields(server, request)) return refuseSocket(socket, 431)
       if (concernsWebSocket(request)) return new Upgrade(request, socket, head).start(route)
@@ -65,12 +67,33 @@ function mayHideFields ({ maxHeadersCount }: Server, { rawHeaders }: IncomingMes
   return most > 0 && rawHeaders.length >= most
 }
 
+/**
+ * Of several listeners each takes its own paths. Whoever does so begins at once, by reading or by answering; what is
+ * left then and has a route is ours. What has none is refused when nobody has wanted it for so long.
+ */
+function afterOthers (socket: Duplex, isOurs: boolean, timeoutMs: number, take: () => void): void {
+  const earlier = answerOn(socket)
+  const isFree = (): boolean => {
+    const answer = answerOn(socket)
+    const isRead = socket.listenerCount('data') > 0 || socket.listenerCount('readable') > 0
+    return !isRead && !socket.destroyed && !socket.writableEnded && (answer === undefined || answer === earlier)
+  }
+  if (isOurs) return queueMicrotask(() => { if (isFree()) take() })
+  const timer = setTimeout(() => { if (isFree()) refuseSocket(socket, 404) }, timeoutMs)
+  socket.once('close', () => clearTimeout(timer))
+}
+
+/** The response that a socket carries now. */
+function answerOn (socket: Duplex): ServerResponse | undefined {
+  return (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? undefined
+}
+
 /** Requests that were pipelined before this one are answered first: a socket carries one response at a time. */
 function afterEarlierAnswers (socket: Duplex, timeoutMs: number | undefined, go: () => void): void {
   const timer = timeoutMs === undefined ? undefined : setTimeout(() => socket.destroy(), timeoutMs)
   const look = (): void => {
-    const earlier = socket.destroyed ? undefined : (socket as { _httpMessage?: ServerResponse | null })._httpMessage
-    if (earlier) {
+    const earlier = socket.destroyed ? undefined : answerOn(socket)
+    if (earlier !== undefined) {
       earlier.once('close', look)
       return
     }

@@ -40,6 +40,8 @@ export function upgradeOf (request: IncomingMessage): Upgrade | undefined {
 export class Upgrade {
   /** Set by the check of the handshake. */
   handshake: OpeningHandshake | undefined
+  /** It does not become a connection: it was refused, or the client has left. */
+  isOver = false
   /** Gives back its place among the connections; set when it has one. */
   release: () => void = noop
   /** Called when it does not become a connection: with the status of the refusal, or undefined if the client has left. */
@@ -82,6 +84,8 @@ export class Upgrade {
       onTimeout(error)
       this.#open = undefined
       refuse(this.#response!, error)
+      // By it Fastify aborts `request.signal`: the hook that still runs can give up.
+      this.#request.emit('close')
     }, timeoutMs)
   }
 
@@ -96,9 +100,9 @@ export class Upgrade {
     const socket = this.#socket
     socket.removeListener('end', this.#onGone)
     socket.removeListener('close', this.#onGone)
-    if (socket.destroyed) return this.onRefused(undefined)
+    if (socket.destroyed) return this.#end(undefined)
     if (this.#open === undefined || !response.switched) {
-      this.onRefused(response.statusCode)
+      this.#end(response.statusCode)
       return linger(socket)
     }
     response.detachSocket(socket as never)
@@ -111,9 +115,15 @@ export class Upgrade {
   /** The client has left while hooks still ran: they see an aborted request. */
   readonly #onGone = (): void => {
     clearTimeout(this.#timer)
-    this.onRefused(undefined)
+    this.#end(undefined)
     this.#request.destroy()
     this.#socket.destroy()
+  }
+
+  #end (statusCode: number | undefined): void {
+    this.isOver = true
+    this.release()
+    this.onRefused(statusCode)
   }
 }
 

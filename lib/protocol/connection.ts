@@ -12,6 +12,8 @@
  * What the application has sent goes out first: the Close, and then the end, wait for the message that is being compressed
  * (§5.5.1 allows it). While a message is being inflated nothing is read, so what follows stays behind it.
  *
+ * With `deliversWhileClosing` data that arrives in CloseSent is delivered, not dropped.
+ *
  * Ending goes on reading and throws away what comes, lest the kernel answer it with RST and our Close be lost. The
  * transport arms its timer when Open ends. `abort` goes from any state to Ending with shutdown destroy.
  */
@@ -45,7 +47,7 @@ export interface ConnectionHandler {
   onMessage (data: string | Buffer, isBinary: boolean): void
   onPing (payload: Buffer): void
   onPong (payload: Buffer): void
-  /** The connection is not open any more: no message comes or goes from now on. */
+  /** The connection is not open any more: no message goes, and none comes unless `deliversWhileClosing`. */
   onClosing (): void
   /** The peer broke a rule or passed a limit; `onClose` follows. */
   onError (error: ProtocolError): void
@@ -61,6 +63,8 @@ export interface ConnectionOptions {
   readonly highWaterMarkBytes: number
   /** Whether pings are answered; only a test wants it otherwise. */
   readonly autoPong?: boolean
+  /** Whether messages that arrive between our Close and the peer's are delivered; by default they are dropped. */
+  readonly deliversWhileClosing?: boolean
   /** What was agreed on of permessage-deflate; undefined if it was not. */
   readonly deflate?: DeflateSettings | undefined
   /** What the peer may send; undefined without limit. */
@@ -121,6 +125,8 @@ export class Connection implements FrameSink, MessageSink {
   readonly #maxMessageBytes: number
   readonly #highWaterMarkBytes: number
   readonly #autoPong: boolean
+  /** The last state in which messages are delivered. */
+  readonly #delivering: ConnectionState
   readonly #messageRate: TokenBucket | undefined
   readonly #byteRate: TokenBucket | undefined
   #controlRate: TokenBucket | undefined
@@ -133,6 +139,8 @@ export class Connection implements FrameSink, MessageSink {
   #eof = false
   #paused = false
   #inflating: Inflating | undefined
+  /** When reading stopped. */
+  #stoppedAt = 0
   #closeWritten = false
   #inTurn = false
   #framesInTurn = 0
@@ -151,6 +159,7 @@ export class Connection implements FrameSink, MessageSink {
     this.#maxMessageBytes = maxMessageBytes
     this.#highWaterMarkBytes = options.highWaterMarkBytes
     this.#autoPong = options.autoPong ?? true
+    this.#delivering = options.deliversWhileClosing === true ? State.CloseSent : State.Open
     if (rateLimit !== undefined) {
       const { messagesPerSecond, bytesPerSecond, burst } = rateLimit
       this.#messageRate = new TokenBucket(messagesPerSecond, messagesPerSecond * burst)
@@ -323,6 +332,7 @@ export class Connection implements FrameSink, MessageSink {
   /** Stops delivering, at once, and reading. */
   pause (): void {
     if (this.state !== State.Open) return
+    this.#onStopReading()
     this.#paused = true
     this.#parser.halted = true
     this.#wake()
@@ -331,6 +341,7 @@ export class Connection implements FrameSink, MessageSink {
   resume (): void {
     if (!this.#paused) return
     this.#paused = false
+    this.#onReadAgain()
     if (this.#inTurn) this.#parser.halted = this.#inflating !== undefined
     else this.more = this.#hasMore
     this.#wake()
@@ -340,17 +351,17 @@ export class Connection implements FrameSink, MessageSink {
 
   onFrame (opcode: number, fin: boolean, rsv1: boolean, buffer: Buffer, start: number, end: number): void {
     if (opcode >= Opcode.Close) this.#onControl(opcode, buffer, start, end)
-    else if (this.state === State.Open) this.#assembler.onFrame(opcode, fin, rsv1, buffer, start, end)
+    else if (this.state <= this.#delivering) this.#assembler.onFrame(opcode, fin, rsv1, buffer, start, end)
 
     if (++this.#framesInTurn % FRAMES_PER_CLOCK === 0) this.#yieldIfDue()
   }
 
   onFrameStart (opcode: number, fin: boolean, rsv1: boolean, length: number): void {
-    if (this.state === State.Open) this.#assembler.onFrameStart(opcode, fin, rsv1, length)
+    if (this.state <= this.#delivering) this.#assembler.onFrameStart(opcode, fin, rsv1, length)
   }
 
   onFramePart (buffer: Buffer, start: number, end: number, key: number, last: boolean): void {
-    if (this.state === State.Open) this.#assembler.onFramePart(buffer, start, end, key, last)
+    if (this.state <= this.#delivering) this.#assembler.onFramePart(buffer, start, end, key, last)
   }
 
   onMessage (data: string | Buffer, isBinary: boolean): void {
@@ -362,9 +373,14 @@ export class Connection implements FrameSink, MessageSink {
   onCompressedMessage (payload: Buffer, isBinary: boolean): void {
     const deflate = this.#deflate!
     const message = deflate.inflate(payload, this.#maxMessageBytes)
-    if (message !== undefined) return this.#assembler.onInflated(message, isBinary)
+    if (message !== undefined) {
+      // A message may take as long as a thousand frames: 64 final blocks in 134 octets are 2 ms.
+      this.#yieldIfDue()
+      return this.#assembler.onInflated(message, isBinary)
+    }
 
     const inflating: Inflating = { isBinary, message: undefined }
+    this.#onStopReading()
     this.#inflating = inflating
     this.#parser.halted = true
     deflate.inflateLater(payload, this.#maxMessageBytes, () => this.#inflating === inflating, (result) => {
@@ -376,9 +392,28 @@ export class Connection implements FrameSink, MessageSink {
     })
   }
 
+  #onStopReading (): void {
+    if (this.reading) this.#stoppedAt = performance.now()
+  }
+
+  /** What came while we did not read comes at once now, however slowly it was sent. */
+  #onReadAgain (): void {
+    if (!this.reading) return
+    const stoppedMs = performance.now() - this.#stoppedAt
+    this.#messageRate?.grant(stoppedMs)
+    this.#byteRate?.grant(stoppedMs)
+    this.#controls.grant(stoppedMs)
+  }
+
+  /** Made when first needed: most connections hold none. */
+  get #controls (): TokenBucket {
+    return (this.#controlRate ??= new TokenBucket(CONTROL_FRAMES_PER_SECOND, CONTROL_FRAMES_PER_SECOND))
+  }
+
   #deliver (message: Buffer, isBinary: boolean): void {
     this.#inTurn = true
     this.#inflating = undefined
+    this.#onReadAgain()
     try {
       this.#assembler.onInflated(message, isBinary)
     } catch (error) {
@@ -425,8 +460,7 @@ export class Connection implements FrameSink, MessageSink {
 
   #onControl (opcode: number, buffer: Buffer, start: number, end: number): void {
     if (opcode === Opcode.Close) return this.#onClose(buffer, start, end)
-    this.#controlRate ??= new TokenBucket(CONTROL_FRAMES_PER_SECOND, CONTROL_FRAMES_PER_SECOND)
-    if (!this.#controlRate.take(1, this.#turnStart)) throw new ProtocolError(CloseCode.PolicyViolation, 'too many control frames')
+    if (!this.#controls.take(1, this.#turnStart)) throw new ProtocolError(CloseCode.PolicyViolation, 'too many control frames')
     const payload = Buffer.from(buffer.subarray(start, end))
     if (opcode === Opcode.Pong) return this.handler.onPong(payload)
 
@@ -464,10 +498,10 @@ export class Connection implements FrameSink, MessageSink {
       this.#end(shutdown)
     } else {
       this.state = state
-      // Nothing is delivered any more, so nothing has a reason to hold up what comes: the peer's Close is in it.
+      // Unless something is still to be delivered, nothing has a reason to hold up what comes: the peer's Close is in it.
       this.#paused = false
-      this.#inflating = undefined
-      this.#parser.halted = false
+      if (this.#delivering === State.Open) this.#inflating = undefined
+      this.#parser.halted = this.#inflating !== undefined
       this.more = this.#hasMore
     }
     this.handler.onClosing()

@@ -113,7 +113,7 @@ export class DeflateCodec {
     const inflation = new Inflation(payload, Math.min(maxBytes, INFLATE_STEP_BYTES))
     try {
       while (!inflation.done) {
-        const options = this.#inflateOptions(inflation, LARGEST_CHUNK)
+        const options = this.#inflateOptions(inflation, clamp(USUAL_RATIO * inflation.rest.length, SMALLEST_CHUNK, LARGEST_CHUNK))
         inflation.take(inflateRawSync(inflation.rest, options) as unknown as Inflated)
       }
     } catch (error) {
@@ -132,6 +132,7 @@ export class DeflateCodec {
         done(error === null ? this.#inflated(inflation) : inflateError(error))
       }
       const step = (): void => {
+        // Steps of the full size: that it is done by a job says that little may have become much.
         const options = this.#inflateOptions(inflation, INFLATE_STEP_BYTES)
         inflateRaw(inflation.rest, options, (failure: Error | null, inflated: unknown): void => {
           try {
@@ -172,11 +173,11 @@ export class DeflateCodec {
     return octets.subarray(0, length)
   }
 
-  #inflateOptions (inflation: Inflation, largestChunk: number): ZlibOptions {
+  #inflateOptions (inflation: Inflation, chunkSize: number): ZlibOptions {
     return {
       windowBits: this.#received.bits,
       finishFlush: constants.Z_FINISH,
-      chunkSize: clamp(Math.min(USUAL_RATIO * inflation.rest.length, inflation.mostOutput), SMALLEST_CHUNK, largestChunk),
+      chunkSize: clamp(chunkSize, SMALLEST_CHUNK, Math.max(SMALLEST_CHUNK, inflation.mostOutput)),
       maxOutputLength: inflation.mostOutput,
       info: true,
       ...dictionary(inflation.parts.length === 0 ? this.#received.text : this.#received.textBefore(inflation.parts))

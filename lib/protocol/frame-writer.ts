@@ -38,14 +38,15 @@ export class FrameWriter {
     const most = OCTETS_PER_UNIT * text.length
     if (most > SMALL_PAYLOAD) return this.writeFrame(opcode, fin, Buffer.from(text))
 
-    // The header needs the length in octets before the text is written. Only where a short header and a long
-    // one are both possible must they be counted; else the text goes straight to where it belongs.
-    const length = most >= LENGTH_16 && text.length < LENGTH_16 ? Buffer.byteLength(text) : text.length
-    const headerLength = headerLengthFor(length, this.#masks)
+    // Where ASCII would stand, which most text is; counting the octets first would cost as much as writing them.
+    const expected = headerLengthFor(text.length, this.#masks)
     const output = this.#output
-    const at = output.reserve(headerLength + most)
-    const written = output.buffer.write(text, at + headerLength, most)
-    this.#writeHeader(output.buffer, at, fin ? FIN | opcode : opcode, written)
+    const at = output.reserve(headerLengthFor(most, this.#masks) + most)
+    const { buffer } = output
+    const written = buffer.write(text, at + expected, most)
+    const headerLength = headerLengthFor(written, this.#masks)
+    if (headerLength > expected) buffer.copyWithin(at + headerLength, at + expected, at + expected + written)
+    this.#writeHeader(buffer, at, fin ? FIN | opcode : opcode, written)
     this.#maskPayload(output.buffer, at + headerLength, written)
     output.commit(headerLength + written, written)
     return written

@@ -58,10 +58,6 @@ export class OutputBatch {
   /** To be called once, when nothing reads the chunks any more. */
   release (): void {
     for (const region of this.regions) region.release()
-    this.regions = NONE
-    this.chunks = NONE
-    this.byteLength = 0
-    this.payloadBytes = 0
   }
 }
 
@@ -70,6 +66,8 @@ export class OutputBuffer {
   blocked = false
   /** Octets of all batches so far. */
   totalBytes = 0
+  /** Octets of those that have left; counted by the transport. */
+  writtenBytes = 0
 
   /** Made with the first octet and gone when taken: an idle connection has none. */
   #batch: OutputBatch | undefined

@@ -16,10 +16,17 @@ export class TokenBucket {
 
   /** Whether something is left; if so, takes `amount`. */
   take (amount: number, nowMs: number): boolean {
-    this.#tokens = Math.min(this.#capacity, this.#tokens + (nowMs - this.#filledAt) * this.#perMs)
+    // What was granted stands above the capacity until it is taken.
+    if (this.#tokens < this.#capacity) this.#tokens = Math.min(this.#capacity, this.#tokens + (nowMs - this.#filledAt) * this.#perMs)
     this.#filledAt = nowMs
     if (this.#tokens <= 0) return false
     this.#tokens -= amount
     return true
+  }
+
+  /** Gives what comes with so much time, beyond the capacity too: for a time in which nothing could be taken, though it may have come. */
+  grant (ms: number): void {
+    this.#tokens += ms * this.#perMs
+    this.#filledAt += ms
   }
 }

@@ -5,16 +5,16 @@
 import { EventEmitter } from 'node:events'
 import { CloseEvent, ErrorEvent, MessageEvent, SocketEvent } from './events.ts'
 
-/** The type of a method, which is bivariant: an attribute of the plain one would keep a socket from being assignable to a wider one. */
-type Handler<E> = { handle (event: E): unknown }['handle']
+/** The value of an `on…` attribute. Reading one gives any: else no socket could be taken for one of a wider type, or of `ws`. */
+type Handler<E> = ((event: E) => unknown) | null
 
 type EventType = 'open' | 'message' | 'error' | 'close'
 
 export type EventListener<E> = ((event: E) => unknown) | { handleEvent (event: E): unknown }
 
 export interface AddEventListenerOptions {
-  readonly once?: boolean
-  readonly signal?: AbortSignal
+  readonly once?: boolean | undefined
+  readonly signal?: AbortSignal | undefined
 }
 
 type AnyListener = EventListener<any>
@@ -58,17 +58,17 @@ export abstract class EventTargetEmitter<Data, AnyData> extends EventEmitter {
     if (wrapper !== undefined) this.removeListener(type, wrapper)
   }
 
-  get onopen (): Handler<SocketEvent> | null { return this.#attribute('onopen') }
-  set onopen (listener: Handler<SocketEvent> | null) { this.#setAttribute('onopen', listener) }
+  get onopen (): any { return this.#attribute('onopen') }
+  set onopen (listener: Handler<SocketEvent>) { this.#setAttribute('onopen', listener) }
 
-  get onmessage (): Handler<MessageEvent<Data>> | null { return this.#attribute('onmessage') }
-  set onmessage (listener: Handler<MessageEvent<Data>> | null) { this.#setAttribute('onmessage', listener) }
+  get onmessage (): any { return this.#attribute('onmessage') }
+  set onmessage (listener: Handler<MessageEvent<Data>>) { this.#setAttribute('onmessage', listener) }
 
-  get onerror (): Handler<ErrorEvent> | null { return this.#attribute('onerror') }
-  set onerror (listener: Handler<ErrorEvent> | null) { this.#setAttribute('onerror', listener) }
+  get onerror (): any { return this.#attribute('onerror') }
+  set onerror (listener: Handler<ErrorEvent>) { this.#setAttribute('onerror', listener) }
 
-  get onclose (): Handler<CloseEvent> | null { return this.#attribute('onclose') }
-  set onclose (listener: Handler<CloseEvent> | null) { this.#setAttribute('onclose', listener) }
+  get onclose (): any { return this.#attribute('onclose') }
+  set onclose (listener: Handler<CloseEvent>) { this.#setAttribute('onclose', listener) }
 
   #attribute (name: Attribute): any {
     return this.#wrappers(name.slice(2)).find((wrapper) => wrapper.attribute)?.original ?? null
@@ -100,7 +100,7 @@ export abstract class EventTargetEmitter<Data, AnyData> extends EventEmitter {
 
   #eventFor (type: string, [first, second]: any[]): SocketEvent {
     switch (type) {
-      case 'message': return new MessageEvent(this, this.textIsOctets && second === false ? first.toString() : first)
+      case 'message': return new MessageEvent(this, this.textIsOctets && second !== true ? String(first) : first)
       case 'close': return new CloseEvent(this, first, second.toString(), this.closedCleanly)
       case 'error': return new ErrorEvent(this, first)
       default: return new SocketEvent(type, this)

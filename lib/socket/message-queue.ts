@@ -4,8 +4,12 @@
  */
 import { Buffer } from 'node:buffer'
 
-/** What an entry costs beside its payload, so that empty messages count too. */
-const ENTRY_BYTES = 64
+/**
+ * What an entry costs beside its payload, so that empty messages count too. Of heap, on Node 20: a string 20 to 45 octets, a
+ * Buffer 117 to 206.
+ */
+const STRING_BYTES = 64
+const BUFFER_BYTES = 208
 
 export class MessageQueue {
   /** Payloads, and the cost of their entries. */
@@ -47,5 +51,5 @@ export class MessageQueue {
 }
 
 function cost (data: string | Buffer): number {
-  return ENTRY_BYTES + (typeof data === 'string' ? Buffer.byteLength(data) : data.length)
+  return typeof data === 'string' ? STRING_BYTES + Buffer.byteLength(data) : BUFFER_BYTES + data.length
 }

@@ -20,6 +20,7 @@ export interface OpenLimits extends SocketLimits, WatchLimits {
   readonly rateLimit?: RateLimit | undefined
   readonly closeTimeoutMs: number
   readonly autoPong?: boolean
+  readonly deliversWhileClosing?: boolean
 }
 
 export interface OpenOptions {
@@ -53,6 +54,7 @@ export function openWebSocket (duplex: Duplex, options: OpenOptions): OpenConnec
     textAs: subprotocol.textAs,
     highWaterMarkBytes: limits.highWaterMarkBytes,
     autoPong: limits.autoPong ?? true,
+    deliversWhileClosing: limits.deliversWhileClosing ?? false,
     deflate,
     rateLimit: limits.rateLimit
   })

@@ -197,6 +197,8 @@ export class Receiver implements ConnectionHandler {
       if (this.#waiters.length > 0) return this.#deliverToWaiter(data, isBinary)
       if (this.emitter.listenerCount('message') > 0) return this.#deliver(data, isBinary)
     }
+    // While it closes, reading cannot be paused any more.
+    if (this.#isFull() && this.#connection.state !== State.Open) return
     (this.#queue ??= new MessageQueue()).push(data, isBinary)
     if (this.#isFull()) this.#onFull()
   }

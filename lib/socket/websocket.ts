@@ -23,11 +23,11 @@ import { EXPIRED, timeOf, type Watch } from './watch.ts'
 /** How a message is sent; `binary` and `fin` are for raw routes. */
 export interface SendOptions {
   /** Whether a negotiated permessage-deflate may compress it. */
-  compress?: boolean
+  compress?: boolean | undefined
   /** As a binary message or as text, whatever the type of the data; text must be UTF-8. By default a string is text, all else binary. */
-  binary?: boolean
+  binary?: boolean | undefined
   /** False: a fragment, which later sends continue (RFC 6455 §5.4). */
-  fin?: boolean
+  fin?: boolean | undefined
 }
 
 /** What a ping or pong can carry; a number as its decimal text. */
@@ -35,6 +35,9 @@ export type ControlData = string | ArrayBuffer | ArrayBufferView | number
 
 /** Called when the message has been handed to the operating system, or with an error when it is lost. */
 export type SendCallback = (error?: Error) => void
+
+/** The same for a ping or pong; of any error, so that callbacks typed for `ws` fit. */
+export type ControlCallback = (error?: any) => void
 
 /** `socket.data`: an empty interface to augment, as FastifyRequest is. */
 export interface SocketData {}
@@ -45,6 +48,8 @@ export interface SocketLimits extends ReceiverLimits {
   readonly highWaterMarkBytes: number
   /** Unsent bytes above which a further send terminates the connection. */
   readonly maxUnsentBytes: number
+  /** What `close()` without a code sends; 1005 is a Close that has none. Default: 1000. */
+  readonly closeCode?: number
 }
 
 export interface WebSocketParts {
@@ -130,6 +135,9 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
   /** The agreed extensions as in `Sec-WebSocket-Extensions`, '' if there are none. */
   get extensions (): string { return this.#extensions }
   get url (): string { return this.#url }
+
+  /** The stream below, where libraries look for an address or wait for its end. What is written there breaks the framing. @internal */
+  get _socket (): Duplex { return this.#transport.duplex }
 
   /** Bytes of messages that wait to be handed to the operating system, framing not included; what is sent after the close counts for ever. */
   get bufferedAmount (): number { return this.#transport.unsentPayloadBytes + this.#connection.droppedBytes }
@@ -301,14 +309,17 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
   // Closing
 
   /**
-   * Starts the closing handshake; does nothing if it is under way. Throws FST_WS_ERR_CLOSE_CODE (a TypeError) for a code that
-   * an endpoint may not send, and FST_WS_ERR_CLOSE_REASON (a RangeError) for a reason above 123 bytes.
+   * Starts the closing handshake; does nothing if it is under way. Without a code it is 1000. Throws FST_WS_ERR_CLOSE_CODE (a
+   * TypeError) for a code that an endpoint may not send, and FST_WS_ERR_CLOSE_REASON (a RangeError) for a reason above 123 bytes.
    */
-  close (code: number = CloseCode.NormalClosure, reason: string = ''): void {
-    this.#connection.close(code, this.#checkedReason(code, reason))
+  close (code?: number, reason: string | Buffer = ''): void {
+    const { closeCode = CloseCode.NormalClosure } = this.#limits
+    if (code === undefined && closeCode === CloseCode.NoStatusReceived) return this.#connection.close(closeCode, '')
+    const sent = code === undefined ? closeCode : code
+    this.#connection.close(sent, this.#checkedReason(sent, reason))
   }
 
-  #checkedReason (code: number, reason: string): string {
+  #checkedReason (code: number, reason: string | Buffer): string {
     if (!isSendableCloseCode(code, this.#connection.role)) throw new FST_WS_ERR_CLOSE_CODE(code)
     const text = String(reason)
     if (Buffer.byteLength(text) > MAX_CLOSE_REASON_BYTES) throw new FST_WS_ERR_CLOSE_REASON()
@@ -332,20 +343,36 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
 
   /** Closes with 1000 and waits for the end. */
   async [Symbol.asyncDispose] (): Promise<void> {
-    this.close()
+    this.close(CloseCode.NormalClosure)
     await this.closed
   }
 
   // Control frames
 
-  /** Sends a ping with 125 bytes at most, else FST_WS_ERR_CONTROL_PAYLOAD is thrown; after the close it does nothing. */
-  ping (data: ControlData = ''): void {
-    if (this.#connection.state === State.Open && this.#mayBuffer()) this.#connection.ping(controlPayload(data))
+  /**
+   * Sends a ping with 125 bytes at most, else FST_WS_ERR_CONTROL_PAYLOAD is thrown; after the close the callback gets
+   * FST_WS_ERR_CLOSED. The role decides about the mask, whatever is given.
+   */
+  ping (data?: ControlData | ControlCallback, mask?: boolean | ControlCallback, callback?: ControlCallback): void {
+    this.#sendControl(Opcode.Ping, data, mask, callback)
   }
 
-  /** Sends a pong that nobody asked for (RFC 6455 §5.5.3). Pings are answered without it. */
-  pong (data: ControlData = ''): void {
-    if (this.#connection.state === State.Open && this.#mayBuffer()) this.#connection.pong(controlPayload(data))
+  /** Sends a pong that nobody asked for (RFC 6455 §5.5.3), as `ping`. Pings are answered without it. */
+  pong (data?: ControlData | ControlCallback, mask?: boolean | ControlCallback, callback?: ControlCallback): void {
+    this.#sendControl(Opcode.Pong, data, mask, callback)
+  }
+
+  #sendControl (opcode: typeof Opcode.Ping | typeof Opcode.Pong, ...given: [data?: ControlData | ControlCallback, mask?: boolean | ControlCallback, callback?: ControlCallback]): void {
+    const [data] = given
+    const callback = given.find((argument) => typeof argument === 'function')
+    if (this.#connection.state === State.Open && this.#mayBuffer()) {
+      const payload = controlPayload(typeof data === 'function' ? undefined : data)
+      if (opcode === Opcode.Ping) this.#connection.ping(payload)
+      else this.#connection.pong(payload)
+      if (callback !== undefined) this.#connection.addCallback(this.#guarded(callback))
+    } else if (callback !== undefined) {
+      process.nextTick(this.#guarded(callback), this.#receiver.closedError())
+    }
   }
 
   // Receiving
@@ -437,8 +464,8 @@ function asOctets (data: string | Uint8Array): Uint8Array {
   return typeof data === 'string' ? Buffer.from(data) : data
 }
 
-function controlPayload (data: ControlData): Uint8Array {
-  const payload = asOctets(encodeRaw(data))
+function controlPayload (data: ControlData | null | undefined): Uint8Array {
+  const payload = asOctets(encodeRaw(data ?? ''))
   if (payload.length > MAX_CONTROL_PAYLOAD) throw new FST_WS_ERR_CONTROL_PAYLOAD()
   return payload
 }

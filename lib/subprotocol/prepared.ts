@@ -5,6 +5,7 @@
  * `SharedMessage` that stands for the message in the encoding of one codec.
  */
 import { Buffer } from 'node:buffer'
+import { FST_WS_ERR_DATA_TYPE } from '../errors.ts'
 import { Opcode } from '../protocol/constants.ts'
 import { SharedMessage } from '../protocol/shared-message.ts'
 import type { Subprotocol } from './subprotocol.ts'
@@ -31,6 +32,11 @@ export class Prepared<T> {
       this.#encoded.set(key, shared)
     }
     return shared
+  }
+
+  /** It is no text: a socket of another library would send '[object Object]'. Throws FST_WS_ERR_DATA_TYPE. */
+  [Symbol.toPrimitive] (_hint: string): never {
+    throw new FST_WS_ERR_DATA_TYPE('a prepared message can only be given to send of a socket of fastify-duplex')
   }
 }
 

@@ -37,6 +37,13 @@ export interface AnyInjectOptions extends InjectOptions {
   params?: Params
 }
 
+/** For a client of another kind that is made of this one. */
+export interface InjectExtras {
+  readonly limits?: Partial<OpenLimits>
+  /** Gets the server's end of the connection before the server does. */
+  readonly onConnection?: (serverEnd: Duplex) => void
+}
+
 /** The client; by path its messages have no type. */
 export type InjectedClient = InjectedSocket<WebSocket<string, any, any>>
 
@@ -78,12 +85,13 @@ const DEFLATE = { thresholdBytes: 1024, level: 1, memLevel: 5, maxConcurrentJobs
  * FST_WS_ERR_INVALID_OPTION, FST_WS_ERR_SOCKET when the server drops the connection, and FST_WS_ERR_PROTOCOL when its
  * handshake breaks a rule. The connection is gone then.
  */
-export async function injectWebSocket (app: InjectApp, target: InjectTarget, options: AnyInjectOptions = {}): Promise<InjectedClient> {
+export async function injectWebSocket (app: InjectApp, target: InjectTarget, options: AnyInjectOptions = {}, { limits, onConnection }: InjectExtras = {}): Promise<InjectedClient> {
   checkOptions(options)
   const path = pathOf(target, options)
   await app.ready()
   const [end, serverEnd] = memoryPair()
   serverEnd.remoteAddress = options.remoteAddress ?? serverEnd.remoteAddress
+  onConnection?.(serverEnd)
   bringToServer(serverEnd, app.server)
 
   const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS
@@ -97,7 +105,7 @@ export async function injectWebSocket (app: InjectApp, target: InjectTarget, opt
   await new Promise((resolve) => { setImmediate(resolve) })
 
   const url = `${serverEnd.encrypted ? 'wss' : 'ws'}://${String(headers.host)}${path}`
-  const opened = open(end, answer, url, { ...LIMITS, closeTimeoutMs: timeoutMs, autoPong: options.autoPong ?? true })
+  const opened = open(end, answer, url, { ...LIMITS, closeTimeoutMs: timeoutMs, autoPong: options.autoPong ?? true, ...limits })
   endWith(opened.socket, options.signal)
   // Whoever awaits the client has added listeners by then: they hear of everything.
   setImmediate(() => opened.start(answer.head))

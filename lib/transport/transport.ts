@@ -25,6 +25,7 @@ const NOTHING = Buffer.alloc(0)
 let gathered: Transport[] | undefined
 
 export class Transport {
+  readonly duplex: Duplex
   readonly connection: Connection
   /** Called with the error of the stream, at most once, before the connection is told that it is closed. */
   onError: (error: Error) => void = noop
@@ -32,7 +33,6 @@ export class Transport {
   onDrain: () => void = noop
   wantsDrain = false
 
-  readonly #duplex: Duplex
   readonly #closeTimeoutMs: number
   /** Whether a write that the kernel took leaves nothing behind in the stream. */
   readonly #writesAtOnce: boolean
@@ -51,7 +51,7 @@ export class Transport {
 
   constructor (duplex: Duplex, connection: Connection, options: TransportOptions) {
     this.connection = connection
-    this.#duplex = duplex
+    this.duplex = duplex
     this.#closeTimeoutMs = options.closeTimeoutMs
     this.#writesAtOnce = writesAtOnce(duplex)
     connection.onWake = () => this.#wake()
@@ -74,7 +74,7 @@ export class Transport {
   /** A number that changes when the peer takes something of what waits for it, and not when more is sent. */
   get progress (): number {
     const { output } = this.connection
-    return output.totalBytes - output.byteLength - (this.#inFlight === undefined ? 0 : writeProgress(this.#duplex) ?? this.#inFlight.byteLength)
+    return output.totalBytes - output.byteLength - (this.#inFlight === undefined ? 0 : writeProgress(this.duplex) ?? this.#inFlight.byteLength)
   }
 
   /** Whether what the peer sends is being read. */
@@ -84,7 +84,7 @@ export class Transport {
 
   /** Begins to read; `head` is what had arrived behind the opening handshake. */
   start (head: Buffer): void {
-    const duplex = this.#duplex
+    const duplex = this.duplex
     this.#started = true
     duplex.on('data', (chunk: Buffer) => this.#receive(chunk))
     duplex.on('end', () => this.#receiveEof())
@@ -97,7 +97,7 @@ export class Transport {
   /** Drops everything at once; the peer sees a lost connection. */
   terminate (): void {
     this.connection.abort()
-    this.#duplex.destroy()
+    this.duplex.destroy()
   }
 
   #receive (chunk: Buffer): void {
@@ -167,8 +167,8 @@ export class Transport {
     const reading = connection.reading && !connection.more
     if (reading !== this.#reading) {
       this.#reading = reading
-      if (reading) this.#duplex.resume()
-      else this.#duplex.pause()
+      if (reading) this.duplex.resume()
+      else this.duplex.pause()
     }
     if (connection.more && !this.#continueScheduled) {
       this.#continueScheduled = true
@@ -178,7 +178,7 @@ export class Transport {
   }
 
   #shutdown (): void {
-    const duplex = this.#duplex
+    const duplex = this.duplex
     if (duplex.destroyed) return
     // §7.1.1: the closing handshake may take its time, but not for ever.
     this.#closeTimer ??= setTimeout(destroy, this.#closeTimeoutMs, duplex)
@@ -192,7 +192,7 @@ export class Transport {
   }
 
   #write (): void {
-    const duplex = this.#duplex
+    const duplex = this.duplex
     const { output } = this.connection
     const batch = output.take()!
     if (duplex.destroyed || this.#ended) {
@@ -216,7 +216,7 @@ export class Transport {
   #writtenCallback (): (error?: Error | null) => void {
     return (this.#onWritten ??= (error) => {
       if (this.#inFlight === undefined) return
-      this.#written(error ?? undefined)
+      this.#written(error ? lost(error) : undefined)
       // What gathered meanwhile goes out now.
       if (!this.#inTurn) this.#endTurn()
     })
@@ -226,6 +226,7 @@ export class Transport {
     const batch = this.#inFlight!
     this.#inFlight = undefined
     this.connection.output.blocked = false
+    if (error === undefined) this.connection.output.writtenBytes += batch.byteLength
     settle(batch, error)
     if (error !== undefined) return
     this.connection.outputDrained()
@@ -267,9 +268,9 @@ function writeAll (duplex: Duplex, chunks: readonly Buffer[], callback?: (error?
   duplex.uncork()
 }
 
-/** What callbacks of messages get that were never sent. */
-function lost (): Error {
-  return Object.assign(new FST_WS_ERR_CLOSED(CloseCode.AbnormalClosure), { closeCode: CloseCode.AbnormalClosure, reason: '' })
+/** What callbacks of messages get that were never sent; `cause` is the stream's error, if there was one. */
+function lost (cause?: Error): Error {
+  return Object.assign(new FST_WS_ERR_CLOSED(CloseCode.AbnormalClosure), { closeCode: CloseCode.AbnormalClosure, reason: '', cause })
 }
 
 /** Gives back what a batch holds, and calls back on the next tick: never within `send`. */

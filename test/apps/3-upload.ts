@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { finished } from 'node:stream/promises'
 import { Type as T } from '@sinclair/typebox'
 import type { TypeBoxTypeProvider as TB } from '@fastify/type-provider-typebox'
 import Fastify from 'fastify'
@@ -36,6 +37,7 @@ export function build (folder = tmpdir()) {
       } else {
         if (message.size !== received) return socket.close(4000, 'size')
         file.end()
+        await finished(file)
         socket.send({ type: 'stored' })
         return socket.close()
       }

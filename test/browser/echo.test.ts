@@ -1,6 +1,8 @@
 /**
  * Chromium as the client of the raw echo: its frames, fragments and closes are those of no test of ours.
  */
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { ROOT } from '../helpers/root.ts'
@@ -72,4 +74,12 @@ t.test('a page of another origin', async (t) => {
   await page.addScriptTag({ path: join(ROOT, 'test/browser/echo-client.js') })
   t.equal(await page.evaluate(`closeOf(${JSON.stringify(own.url)}, 1000, '')`), '1006  unclean', 'may not connect')
   t.equal(await page.evaluate(`closeOf(${JSON.stringify(other.url)}, 1000, '')`), '1000  clean', 'but to its own server it may')
+})
+
+t.test('a connection that has sent nothing does not hold up the end of the example', async (t) => {
+  const echo = await startExample('echo.js', ['0'])
+  const silent = connect(Number(new URL(echo.url).port), '127.0.0.1')
+  await once(silent, 'connect')
+  t.equal(await echo.stop(), 0)
+  silent.destroy()
 })

@@ -135,6 +135,8 @@ t.test('readHandshake', async t => {
   })
 
   t.test('§4.2.1, 2: takes a host with a port, and IPv6 in brackets', async t => {
+    t.equal(readHandshake(requestWithout('Host'), false).key, KEY, 'where it is not required')
+    t.throws(() => readHandshake(requestWhere('Host', 'a b'), false), /Host/, 'but one that is sent is looked at')
     for (const host of ['localhost:3000', '[::1]:3000', '127.0.0.1']) t.equal(readHandshake(requestWhere('Host', host)).key, KEY)
   })
 

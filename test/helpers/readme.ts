@@ -9,16 +9,18 @@ import { ROOT } from './root.ts'
 const START_MS = 30_000
 
 export const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
+/** docs/security.md. */
+export const security = readFileSync(join(ROOT, 'docs/security.md'), 'utf8')
 
 /** The code blocks of a language, in order. */
 export function codeBlocks (language: string): string[] {
   return [...readme.matchAll(/^```(\w+)\n(.*?)^```$/gms)].filter((match) => match[1] === language).map((match) => match[2]!)
 }
 
-/** The cells of the first table under a heading, without its head. */
-export function tableUnder (heading: string): string[][] {
-  const section = readme.split(/^## /m).find((text) => text.startsWith(`${heading}\n`))
-  if (section === undefined) throw new Error(`README.md has no heading '${heading}'`)
+/** The cells of the first table under a heading of a page, without its head. */
+export function tableUnder (heading: string, page = readme): string[][] {
+  const section = page.split(/^## /m).find((text) => text.startsWith(`${heading}\n`))
+  if (section === undefined) throw new Error(`there is no heading '${heading}'`)
   const rows = section.match(/(?:^\|.*\n)+/m)?.[0].trim().split('\n') ?? []
   return rows.slice(2).map((row) => row.slice(1, -1).split('|').map((cell) => cell.trim()))
 }

@@ -58,16 +58,18 @@ export interface WireResponse {
 
 export class Wire {
   readonly duplex: Duplex
-  /** All that came and was not taken by `response` or `frames`. */
-  received = Buffer.alloc(0)
   ended = false
   error: Error | undefined
   #waiting: Array<() => void> = []
+  /** Grows by doubling: what came stands in `#store[#start, #end)`. */
+  #store: Buffer = Buffer.alloc(0)
+  #start = 0
+  #end = 0
 
   constructor (duplex: Duplex) {
     this.duplex = duplex
     duplex.on('data', (chunk: Buffer) => {
-      this.received = Buffer.concat([this.received, chunk])
+      this.#append(chunk)
       this.#notify()
     })
     duplex.on('end', () => {
@@ -77,6 +79,27 @@ export class Wire {
     duplex.on('error', (error) => { this.error = error })
     duplex.on('close', () => this.#notify())
   }
+
+  /** All that came and was not taken by `response` or `frames`. */
+  get received (): Buffer { return this.#store.subarray(this.#start, this.#end) }
+  set received (octets: Buffer) {
+    this.#store = octets
+    this.#start = 0
+    this.#end = octets.length
+  }
+
+  #append (chunk: Buffer): void {
+    if (this.#end + chunk.length > this.#store.length) {
+      const store = Buffer.alloc(2 * (this.#end - this.#start + chunk.length))
+      this.#end = this.received.copy(store)
+      this.#start = 0
+      this.#store = store
+    }
+    this.#end += chunk.copy(this.#store, this.#end)
+  }
+
+  /** Takes so many octets from the front. */
+  #drop (octets: number): void { this.#start += octets }
 
   static async connect (options: NetConnectOpts | number): Promise<Wire> {
     const socket = connect({ allowHalfOpen: true, ...typeof options === 'number' ? { port: options, host: '127.0.0.1' } : options })
@@ -137,24 +160,27 @@ export class Wire {
       if (name === 'set-cookie') setCookie.push(value)
       headers[name] = name in headers ? `${headers[name]}, ${value}` : value
     }
-    this.received = this.received.subarray(headLength)
+    this.#drop(headLength)
     if (statusCode < 200) return { statusCode, headers, setCookie, body: '' }
     const length = headers['content-length']
     if (length === undefined) await this.until(() => this.ended, 'the end of a body without length')
     else await this.until(() => this.received.length >= Number(length), 'the body')
     const bodyLength = length === undefined ? this.received.length : Number(length)
     const body = this.received.toString('utf8', 0, bodyLength)
-    this.received = this.received.subarray(bodyLength)
+    this.#drop(bodyLength)
     return { statusCode, headers, setCookie, body }
   }
 
   /** The next so many frames of a server. */
   async frames (count: number): Promise<WireFrame[]> {
-    await this.until(() => wholeFrames(this.received).frames.length >= count, `frame ${count}`)
-    const { frames } = wholeFrames(this.received)
-    const taken = frames.slice(0, count)
-    this.received = this.received.subarray(taken.at(-1)?.end ?? 0)
-    return taken.map((one) => one.frame)
+    const frames: WireFrame[] = []
+    let at = 0
+    await this.until(() => {
+      for (let end = 0; frames.length < count && (end = frameEnd(this.received, at)) !== -1; at = end) frames.push(readFrames(this.received.subarray(at, end))[0]!)
+      return frames.length === count
+    }, `frame ${count}`)
+    this.#drop(at)
+    return frames
   }
 
   /** The same as readable lines. */
@@ -166,7 +192,7 @@ export class Wire {
   async linesUntilEnd (): Promise<string[]> {
     await this.untilEnd()
     const frames = readFrames(this.received)
-    this.received = Buffer.alloc(0)
+    this.#drop(this.received.length)
     return frames.map(describe)
   }
 
@@ -191,18 +217,13 @@ export class Wire {
   }
 }
 
-function wholeFrames (bytes: Buffer): { frames: Array<{ frame: WireFrame, end: number }> } {
-  const frames: Array<{ frame: WireFrame, end: number }> = []
-  let at = 0
-  while (at + 2 <= bytes.length) {
-    const field = bytes[at + 1]! & 0x7f
-    const extended = field === 126 ? 2 : field === 127 ? 8 : 0
-    if (at + 2 + extended > bytes.length) break
-    const length = extended === 0 ? field : extended === 2 ? bytes.readUInt16BE(at + 2) : Number(bytes.readBigUInt64BE(at + 2))
-    const end = at + 2 + extended + length + (bytes[at + 1]! >= 0x80 ? 4 : 0)
-    if (end > bytes.length) break
-    frames.push({ frame: readFrames(bytes.subarray(at, end))[0]!, end })
-    at = end
-  }
-  return { frames }
+/** Where the frame ends that begins at `at`; -1 if it is not whole. */
+function frameEnd (bytes: Buffer, at: number): number {
+  if (at + 2 > bytes.length) return -1
+  const field = bytes[at + 1]! & 0x7f
+  const extended = field === 126 ? 2 : field === 127 ? 8 : 0
+  if (at + 2 + extended > bytes.length) return -1
+  const length = extended === 0 ? field : extended === 2 ? bytes.readUInt16BE(at + 2) : Number(bytes.readBigUInt64BE(at + 2))
+  const end = at + 2 + extended + length + (bytes[at + 1]! >= 0x80 ? 4 : 0)
+  return end > bytes.length ? -1 : end
 }

@@ -1,6 +1,9 @@
 import cookie from '@fastify/cookie'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Socket } from 'node:net'
+import { once } from 'node:events'
+import { ServerResponse } from 'node:http'
+import { connect, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import t from 'tap'
 import duplex, { json } from '../../index.ts'
 import { bareApp, deferred, LEVEL, listen, startApp } from '../helpers/app.ts'
@@ -438,6 +441,77 @@ t.test('handshakeTimeoutMs is over all hooks: 503, and a hook that ends later do
   }
 })
 
+t.test('hooks that were added before the plugin: under handshakeTimeoutMs, and in the counters', async (t) => {
+  const { app, log } = bareApp(t)
+  const gate = deferred()
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.url === '/?hangs') await gate.promise
+    if (request.url === '/?refuses') return reply.code(401).send('no')
+  })
+  await app.register(duplex, { handshakeTimeoutMs: 30, maxConnections: 1 })
+  app.get('/', { websocket: true }, () => {})
+  const { port } = await listen(app)
+  const { statusCode, json } = await shake(port, { path: '/?hangs' })
+  t.equal(statusCode, 503)
+  t.match(json, { code: 'FST_WS_ERR_HANDSHAKE_TIMEOUT' })
+  t.equal((await shake(port, { path: '/?refuses' })).statusCode, 401)
+  t.strictSame(app.websockets.stats()['/']?.refused, { 401: 1, 503: 1 })
+  gate.resolve()
+  await new Promise((resolve) => { setImmediate(resolve) })
+  const { statusCode: accepted, wire } = await shake(port)
+  t.equal(accepted, 101, 'the hook that ended late has taken no place')
+  wire.destroy()
+  t.strictSame(log.atLevel(LEVEL.error), [])
+})
+
+t.test('a client that leaves while a hook runs that was added before the plugin: it takes no place', async (t) => {
+  const { app } = bareApp(t)
+  let entered = deferred()
+  let gate = deferred()
+  app.addHook('onRequest', async (request) => {
+    if (request.url !== '/?slow') return
+    entered.resolve()
+    await gate.promise
+  })
+  await app.register(duplex, { maxConnections: 1 })
+  app.get('/', { websocket: true }, () => {})
+  const { port } = await listen(app)
+  for (const leave of [(wire: Wire) => wire.destroy(), (wire: Wire) => wire.end(), (wire: Wire) => { (wire.duplex as Socket).resetAndDestroy() }]) {
+    entered = deferred()
+    gate = deferred()
+    const leaving = await Wire.connect(port)
+    leaving.write(upgradeRequest({ path: '/?slow' }))
+    await entered.promise
+    leave(leaving)
+    await untilNoConnection(app)
+    gate.resolve()
+    await new Promise((resolve) => { setImmediate(resolve) })
+    const { statusCode, wire } = await shake(port)
+    t.equal(statusCode, 101)
+    wire.destroy()
+    await untilNoConnection(app)
+  }
+})
+
+t.test('request.signal aborts at handshakeTimeoutMs, so that a hook can give up; it is no abort by the client', async (t) => {
+  let aborts = 0
+  const gaveUp = deferred<boolean>()
+  const { port, log } = await startApp(t, (app) => {
+    app.addHook('onRequestAbort', async (_request) => { aborts++ })
+    app.addHook('preHandler', async ({ signal }, reply) => {
+      await new Promise((resolve) => { signal.addEventListener('abort', resolve) })
+      gaveUp.resolve(reply.sent)
+    })
+    app.get('/', { websocket: true }, () => t.fail('not opened'))
+  }, { handshakeTimeoutMs: 30 })
+  const { statusCode, json } = await shake(port)
+  t.equal(statusCode, 503)
+  t.equal(json.code, 'FST_WS_ERR_HANDSHAKE_TIMEOUT')
+  t.equal(await gaveUp.promise, true, 'when it is answered already')
+  t.equal(aborts, 0)
+  t.strictSame(log.atLevel(LEVEL.error), [])
+})
+
 t.test('a route may take longer for its handshake than the plugin allows', async (t) => {
   const { port } = await startApp(t, (app) => {
     app.addHook('preHandler', async () => { await new Promise((resolve) => { setTimeout(resolve, 60) }) })
@@ -594,6 +668,56 @@ t.test('a route with constraints is not left to other upgrade listeners', async 
   }
   // What nobody has taken would keep the server from closing.
   for (const socket of sockets) socket.destroy()
+})
+
+t.test('a path that another listener takes is left to it, though a route would answer it too', async (t) => {
+  for (const order of ['before', 'after']) {
+    const { app, log } = bareApp(t)
+    const taken: Duplex[] = []
+    const attach = (): void => {
+      app.server.on('upgrade', (upgraded, socket) => {
+        taken.push(socket)
+        if (upgraded.url === '/read') socket.on('data', () => {}).write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: theirs\r\nConnection: Upgrade\r\n\r\n')
+        if (upgraded.url === '/answered') {
+          const response = new ServerResponse(upgraded)
+          response.assignSocket(socket as Socket)
+          setTimeout(() => response.writeHead(418, { 'content-length': 4 }).end('them'), 20)
+        }
+        if (upgraded.url === '/ended') socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n')
+      })
+    }
+    if (order === 'before') attach()
+    await app.register(duplex)
+    if (order === 'after') attach()
+    app.get('/*', async () => 'ours')
+    app.get('/ws', { websocket: true }, (socket) => { socket.send('ours') })
+    const { port } = await listen(app)
+    for (const [path, status] of [['/read', 101], ['/answered', 418], ['/ended', 403]] as const) {
+      const wire = await Wire.connect(port)
+      wire.write(upgradeRequest({ path }))
+      t.equal((await wire.response()).statusCode, status, `${path}, attached ${order}`)
+      wire.destroy()
+    }
+    const { wire } = await shake(port, { path: '/ws' })
+    t.strictSame(await wire.lines(1), ['text "ours"'])
+    wire.destroy()
+    t.equal((await shake(port, { path: '/page' })).body, 'ours')
+    t.strictSame(log.with('incoming request').map((line) => line['req'].url), ['/ws', '/page'])
+    // What another has taken would keep the server from closing.
+    for (const socket of taken) socket.destroy()
+  }
+})
+
+t.test('what none of several listeners takes is refused, and may be lost before', async (t) => {
+  const { app } = bareApp(t)
+  await app.register(duplex, { handshakeTimeoutMs: 200 })
+  app.server.on('upgrade', () => {})
+  const { port } = await listen(app)
+  const lost = connect(port, '127.0.0.1')
+  lost.write(upgradeRequest({ path: '/nothing' }))
+  await once(app.server, 'upgrade')
+  lost.resetAndDestroy()
+  t.equal((await shake(port, { path: '/nothing' })).statusCode, 404)
 })
 
 t.test('nothing in all this was left unhandled', async (t) => {

@@ -248,6 +248,10 @@ t.test('registered in scopes only, sockets of all of them are closed and listed 
   plain.write(upgradeRequest({ path: '/plain' }))
   t.equal((await plain.response()).body, 'plain', 'the root, which does not know of it, answers as ever')
   await plain.untilClosed()
+  const hosts = await Wire.connect(port)
+  hosts.write(upgradeRequest({ path: '/plain', headers: { Host: ['localhost', 'elsewhere'] } }))
+  t.equal((await hosts.response()).statusCode, 400, 'but for what node:http leaves unchecked in an upgrade')
+  await hosts.untilClosed()
   const closing = app.close()
   for (const wire of wires) {
     t.strictSame(await wire.lines(1), ['close 1001 ""'])

@@ -58,6 +58,7 @@ const COMMON_JS = `
 import Fastify = require('fastify')
 import duplex = require('fastify-duplex')
 import contract = require('fastify-duplex/contract')
+import websocket = require('fastify-duplex/compat')
 
 const app = Fastify.fastify()
 void app.register(duplex.default, { maxMessageBytes: 1024 })
@@ -66,6 +67,11 @@ const echo = contract.defineWebSocketRoute({ url: '/echo', messages: contract.te
 app.get(echo.url, echo, (socket) => {
   socket.on('message', (message) => { socket.send(message.toUpperCase()) })
 })
+void app.register(websocket, { options: { maxPayload: 1024 } })
+void app.register(websocket.default)
+void app.register(websocket.fastifyWebsocket)
+const handler: websocket.WebsocketHandler = (socket) => { socket.on('message', (data) => { socket.send(data) }) }
+app.get('/raw', { websocket: true }, handler)
 `
 
 const REQUIRE = `
@@ -78,6 +84,9 @@ app.after(() => {
     socket.on('message', (message) => { socket.send(message) })
   })
 })
+const websocket = require('fastify-duplex/compat')
+if (websocket.default !== websocket || websocket.fastifyWebsocket !== websocket) throw new Error('the names of @fastify/websocket')
+app.register(async (scope) => { await scope.register(websocket) })
 app.ready().then(async () => {
   const client = await app.injectWebSocket('/echo')
   client.send('hello')

@@ -36,5 +36,11 @@ t.test('what is left out of an address is zeros, wherever', async (t) => {
 t.test('without an address there is no key; what is none stands for itself', async (t) => {
   t.equal(addressKey(undefined), undefined)
   t.equal(addressKey(''), undefined)
-  for (const text of ['unknown', '_hidden', '10.0.0.1:1234', '1::2::3', ':::']) t.equal(addressKey(text), text)
+  for (const text of ['unknown', '_hidden', '1::2::3', ':::', 'host:80', '[', '[]', '999.1.1.1:80']) t.equal(addressKey(text), text)
+})
+
+t.test('a port behind it, which some proxies write, makes no other peer of it', async (t) => {
+  for (const address of ['192.0.2.7:4711', '192.0.2.7:4712', '[::ffff:192.0.2.7]:4711']) t.equal(addressKey(address), '192.0.2.7', address)
+  for (const address of ['[2001:db8:1:2::1]', '[2001:db8:1:2::1]:4711', '[2001:db8:1:2::2%eth0]:4712']) t.equal(addressKey(address), '2001:db8:1:2::/64', address)
+  t.equal(addressKey('1:2:3:4:5:6:192.0.2.7'), '1:2:3:4::/64', 'which is a part of the address')
 })

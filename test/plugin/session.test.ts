@@ -291,6 +291,20 @@ t.test('a validator that throws is a fault of the server: error, 1011', async (t
   t.match(log.atLevel(LEVEL.error), [{ err: { message: 'broken validator' } }])
 })
 
+t.test('of what a peer sends a line holds 256 octets: url, address, subprotocol, reason', async (t) => {
+  const { port, log } = await startApp(t, (app) => {
+    app.get('/', { websocket: true, selectSubprotocol: ([first]) => first! }, () => {})
+  }, {}, { trustProxy: true })
+  const wire = await Wire.open(port, { path: `/?${'q'.repeat(9_000)}`, headers: { 'X-Forwarded-For': 'f'.repeat(3_000), 'Sec-WebSocket-Protocol': 'p'.repeat(3_000) } })
+  wire.close(4000, 'r'.repeat(123))
+  await wire.untilClosed()
+  const opened = await log.line('websocket open')
+  t.equal(opened['url'], `/?${'q'.repeat(254)}`)
+  t.equal(opened['remoteAddress'], 'f'.repeat(256))
+  t.equal(opened['protocol'], 'p'.repeat(256))
+  t.equal((await log.line('websocket closed'))['reason'], 'r'.repeat(123))
+})
+
 t.test('faults of the peer are logged at info, those of the network at debug', async (t) => {
   for (const [act, kind, level] of [
     [(wire: Wire) => wire.write(frame({ opcode: 1, payload: 'unmasked' })), 'protocol', LEVEL.info],

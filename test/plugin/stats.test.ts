@@ -1,7 +1,7 @@
 import t from 'tap'
 import { Counters } from '../../lib/plugin/stats.ts'
 
-const connection = (closeCode: number, by = 1): any => ({ closeCode, messagesReceived: 1 * by, messagesSent: 2 * by, bytesReceived: 3 * by, output: { totalBytes: 4 * by } })
+const connection = (closeCode: number, by = 1): any => ({ closeCode, messagesReceived: 1 * by, messagesSent: 2 * by, bytesReceived: 3 * by, output: { writtenBytes: 4 * by } })
 
 t.test('adds up what is over and what is open', async (t) => {
   const counters = new Counters()

@@ -12,7 +12,7 @@ import { compressed, describe, framesTo, noise, readFrames, words } from '../hel
 import { connect, Pair, takeOutput } from '../helpers/pair.ts'
 
 // A turn ends after 5 ms: on a busy machine that would cut short what a test feeds at once.
-const now = performance.now()
+let now = performance.now()
 performance.now = () => now
 
 const ROLES: readonly Role[] = ['server', 'client']
@@ -421,6 +421,28 @@ t.test('a message that is inflated by a job', async t => {
     }
   })
 
+  t.test('deliversWhileClosing: close while it is inflated, or waits, paused: it is delivered, and what is behind it', async t => {
+    for (const role of ROLES) {
+      for (const waits of [false, true]) {
+        const on = subject(role, { deliversWhileClosing: true })
+        const { connection, peer } = on
+        on.receive(peer.compressed(LARGE), peer.compressed('small'), peer.close(1000))
+        if (waits) {
+          connection.pause()
+          await jobsDone()
+        }
+        connection.close(1000, '')
+        t.equal(connection.state, State.CloseSent)
+        t.strictSame(on.events, ['closing'])
+        await jobsDone()
+        t.equal(connection.more, true)
+        connection.continue()
+        t.strictSame(on.events, ['closing', DELIVERED, 'text "small"'])
+        t.equal(connection.wasClean, true)
+      }
+    }
+  })
+
   for (const waits of [false, true]) {
     t.test(`close ${waits ? 'when it is inflated and waits, paused' : 'while it is inflated'}: it is dropped, what is behind it is looked at for the Close`, async t => {
       for (const role of ROLES) {
@@ -544,6 +566,20 @@ t.test('a message that is inflated by a job', async t => {
       on.connection.sendText('outside')
       t.equal(on.wakes, wakes + 1, 'the turn is over')
       t.strictSame(on.out(), ['text "reply"', 'text "outside"'])
+    }
+  })
+
+  t.test('a turn is over after 5 ms of it, looked at with each message', async t => {
+    t.teardown(() => { performance.now = () => now })
+    for (const role of ROLES) {
+      for (const [ms, delivered] of [[1, 5], [4, 2], [6, 1], [0, 10]] as const) {
+        const on = subject(role)
+        // A millisecond, or whatever it takes, for each look at the clock.
+        performance.now = () => (now += ms)
+        on.receive(...Array.from({ length: 10 }, () => on.peer.compressed('abc')))
+        t.equal(on.recorder.messages.length, delivered, `${role}: ${ms} ms each`)
+        t.equal(on.connection.more, delivered < 10)
+      }
     }
   })
 

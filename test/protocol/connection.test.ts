@@ -45,6 +45,8 @@ class Cut implements Subject<string> {
 
   get events (): string[] { return [...this.#subject.events, ...this.#subject.out()] }
 
+  close (): void { this.#subject.connection.close(1001, 'bye') }
+
   feed (chunk: Buffer): void {
     this.#subject.connection.receive(chunk)
     while (this.#subject.connection.more) this.#subject.connection.continue()
@@ -989,6 +991,27 @@ function stopClock (t: Test): { now: number, reads: number } {
   t.teardown(() => { performance.now = original })
   return clock
 }
+
+t.test('deliversWhileClosing: what arrives between our Close and that of the peer is delivered', async t => {
+  for (const role of ROLES) {
+    const arrives = Buffer.concat([
+      framesTo(role).text('whole'), framesTo(role).text('frag', false), framesTo(role).ping('p'), framesTo(role).frame({ opcode: 0, payload: 'ments' }),
+      framesTo(role).close(1000), framesTo(role).text('after its Close')
+    ])
+    everyCut(t, arrives, () => {
+      const cut = new Cut(role, { deliversWhileClosing: true })
+      cut.close()
+      return cut
+    }, ['closing', 'text "whole"', 'ping "p"', 'text "fragments"', 'close 1001 "bye"', 'pong "p"'])
+
+    const on = subject(role, { deliversWhileClosing: true })
+    on.receive(on.peer.text('begun ', false))
+    on.connection.close(1005, '')
+    on.receive(on.peer.frame({ opcode: 0, payload: 'before' }), on.peer.text(new Uint8Array([0xff])))
+    t.strictSame(on.events, ['closing', 'text "begun before"', 'error 1007 text that is not UTF-8'])
+    t.equal(on.connection.shutdown, 'destroy')
+  }
+})
 
 t.test('a turn', async t => {
   function texts (peer: ReturnType<typeof framesTo>, count: number, first = 0): Buffer[] {

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { constants, createDeflateRaw, createInflateRaw, inflateRawSync, type ZlibOptions } from 'node:zlib'
+import { constants, createDeflateRaw, createInflateRaw, deflateRawSync, inflateRawSync, type ZlibOptions } from 'node:zlib'
 import t, { type Test } from 'tap'
 import fc from 'fast-check'
 import type { Role } from '../../lib/protocol/constants.ts'
@@ -656,13 +656,16 @@ t.test('memory', async t => {
         for (const inflate of [inflateNow, inflateLater]) {
           const result = (await inflate(codec(), ended(stored(message)))) as Buffer
           t.ok(result.equals(message))
-          t.ok(result.buffer.byteLength <= Math.max(8 * KIB, 2 * size), `${size}: ${result.buffer.byteLength}`)
+          // Small ones share Node's pool, which some lines round up.
+          t.ok(result.buffer.byteLength <= Math.max(Buffer.poolSize + 64, 2 * size), `${size}: ${result.buffer.byteLength}`)
         }
       }
     }
   })
 
-  t.test('a message that fills its chunk is not copied', async t => {
+  // Node 26 takes the chunks of zlib from the pool, where a message never fills its own.
+  const pooled = deflateRawSync(Buffer.alloc(10), { chunkSize: 20_000 }).buffer.byteLength !== 20_000
+  t.test('a message that fills its chunk is not copied', { skip: pooled && 'this line of Node pools the chunks of zlib' }, async t => {
     const octets = compressed(words(3000))
     const { from } = Buffer
     t.teardown(() => { Buffer.from = from })

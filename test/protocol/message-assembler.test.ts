@@ -7,7 +7,7 @@ import { copyAt } from '../helpers/every-cut.ts'
 const CONTINUATION = 0
 const TEXT = 1
 const BINARY = 2
-const VIEW_FROM = 16 * 1024
+const VIEW_FROM = 4 * 1024
 
 interface Message { data: string | Buffer, isBinary: boolean }
 
@@ -126,6 +126,16 @@ t.test('a message in one frame', async t => {
         chunk.fill('b')
         t.ok(data.equals(Buffer.alloc(length, isView ? 'b' : 'a')))
       }
+    }
+  })
+
+  t.test('a view keeps alive four times its size at most', async t => {
+    for (const [read, isView] of [[4 * VIEW_FROM, true], [4 * VIEW_FROM + 1, false], [64 * 1024, false]] as const) {
+      const messages: Buffer[] = []
+      const target = new MessageAssembler(sink((data) => messages.push(data as Buffer)), 1024 * 1024, 'buffer')
+      const chunk = Buffer.allocUnsafeSlow(read)
+      target.onFrame(BINARY, true, false, chunk, 10, 10 + VIEW_FROM)
+      t.equal(messages[0]!.buffer === chunk.buffer, isView, `of ${read} octets`)
     }
   })
 })

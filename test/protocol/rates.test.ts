@@ -198,3 +198,33 @@ t.test('what the peer has begun and not finished: a header, a payload, a message
     t.equal(feed(Buffer.concat([peer.text('whole'), peer.binary('', false)])), true, 'an empty fragment')
   }
 })
+
+t.test('what came within its rates while we did not read fails nobody, and what came above them does', async (t) => {
+  const clock = fakeClock(t)
+  const rateLimit = { messagesPerSecond: 10, bytesPerSecond: 10_000, burst: 1 }
+  for (const [what, make, reason] of [
+    ['ping', (peer: any) => peer.ping(''), 'too many control frames'],
+    ['message', (peer: any) => peer.text('m'), 'too many messages a second'],
+    ['large message', (peer: any) => peer.binary(Buffer.alloc(1_000 - 8)), 'too many bytes a second']
+  ] as const) {
+    const perSecond = what === 'ping' ? 100 : 10
+    for (const above of [0, 1]) {
+      const { connection, events, peer, receive } = subject('server', { rateLimit: what === 'ping' ? undefined : rateLimit })
+      connection.pause()
+      clock.now += 5_000
+      connection.resume()
+      // 5 seconds' worth, and what may come at once besides.
+      for (let i = 0; i < 6 * perSecond; i++) receive(make(peer))
+      t.equal(connection.state, State.Open, what)
+      t.equal(events.length, 6 * perSecond)
+      if (above === 1) {
+        receive(make(peer))
+        t.strictSame(events.slice(6 * perSecond), ['closing', `error 1008 ${reason}`])
+      } else {
+        clock.now += 1_000
+        for (let i = 0; i < perSecond; i++) receive(make(peer))
+        t.equal(connection.state, State.Open, `${what}: and it goes on as ever`)
+      }
+    }
+  }
+})

@@ -55,3 +55,24 @@ t.test('what is infinite is no limit', async (t) => {
     for (const now of [0, 0, 1, 1, 0, 5]) t.equal(takes(bucket, now, 1_000), 1_000)
   }
 })
+
+t.test('what is granted comes on top of the capacity, once, and stays until it is taken', async (t) => {
+  const bucket = new TokenBucket(10, 5)
+  t.equal(takes(bucket, 1_000), 5)
+  bucket.grant(2_000)
+  t.equal(takes(bucket, 3_000), 20, 'no second time for the two seconds')
+  t.equal(takes(bucket, 3_099), 1, 'and then as ever')
+  bucket.grant(1_000)
+  bucket.grant(1_000)
+  t.equal(takes(bucket, 60_000), 20, 'above the capacity it is not refilled')
+  t.equal(takes(bucket, 120_000), 5)
+
+  const fresh = new TokenBucket(10, 5)
+  fresh.grant(500)
+  t.equal(takes(fresh, 10_000), 10)
+  const endless = new TokenBucket(Infinity, Infinity)
+  for (const ms of [0, 1, 1e9]) {
+    endless.grant(ms)
+    t.equal(takes(endless, 0, 100), 100)
+  }
+})

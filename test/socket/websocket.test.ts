@@ -1,7 +1,8 @@
 import { Buffer } from 'node:buffer'
-import { once } from 'node:events'
+import { on, once } from 'node:events'
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
+import { createWebSocketStream } from 'ws'
 import { WebSocket } from '../../lib/socket/websocket.ts'
 import { bytes, custom, json, text } from '../../lib/subprotocol/contract.ts'
 import { prepare } from '../../lib/subprotocol/prepared.ts'
@@ -539,4 +540,128 @@ t.test('FST_WS_ERR_CLOSED says the code that closed says, also when our own Clos
   const { code } = await socket.closed
   t.equal(code, 1006)
   await t.rejects(socket.next(), { code: 'FST_WS_ERR_CLOSED', closeCode: 1006 })
+})
+
+// What libraries call that were written for `ws`.
+
+t.test('ping and pong with a mask and a callback, in every place', async (t) => {
+  const { socket, wire } = openSocket()
+  const called: unknown[] = []
+  const named = (name: string) => (...args: unknown[]) => { called.push([name, ...args]) }
+  socket.ping(named('ping'))
+  socket.ping('a', named('data'))
+  socket.ping('b', true, named('mask'))
+  socket.pong('c', undefined, named('pong'))
+  socket.pong(undefined, false)
+  t.strictSame(await wire.lines(5), ['ping ""', 'ping "a"', 'ping "b"', 'pong "c"', 'pong ""'])
+  await settle()
+  t.strictSame(called, [['ping', undefined], ['data', undefined], ['mask', undefined], ['pong', undefined]])
+  socket.close()
+  socket.ping('x'.repeat(126), named('closed'))
+  await settle()
+  t.match(called.at(-1), ['closed', { code: 'FST_WS_ERR_CLOSED' }])
+})
+
+t.test('what a callback of ping throws goes to the fault sink', async (t) => {
+  const { socket, faults } = openSocket()
+  socket.ping(() => { throw new Error('of a callback') })
+  await settle()
+  t.match(faults, [{ kind: 'listener', error: { message: 'of a callback' } }])
+})
+
+t.test('close without a code, and with nothing for code and reason', async (t) => {
+  for (const close of [(socket: WebSocket) => socket.close(), (socket: WebSocket) => socket.close(undefined, undefined)]) {
+    const own = openSocket()
+    close(own.socket)
+    t.strictSame(await own.wire.lines(1), ['close 1000 ""'])
+    const asWs = openSocket({ limits: { closeCode: 1005 } })
+    close(asWs.socket)
+    t.strictSame(await asWs.wire.lines(1), ['close'], 'an empty Close, where the route says so')
+  }
+  const { socket, wire } = openSocket({ limits: { closeCode: 1005 } })
+  t.throws(() => socket.close(1005), { code: 'FST_WS_ERR_CLOSE_CODE' })
+  socket.close(undefined, 'a reason needs a code')
+  t.strictSame(await wire.lines(1), ['close'])
+  const bytes = openSocket()
+  bytes.socket.close(4000, Buffer.from('of octets'))
+  t.strictSame(await bytes.wire.lines(1), ['close 4000 "of octets"'])
+})
+
+t.test('events that are emitted by hand, and properties of its own', async (t) => {
+  const { socket } = openSocket()
+  const heard: unknown[] = []
+  socket.on('message', (data) => { heard.push(data) })
+  socket.addEventListener('message', ({ data }) => { heard.push(data) })
+  socket.emit('message', Buffer.from('text'))
+  t.strictSame(heard, [Buffer.from('text'), 'text'], 'octets without a kind are text')
+  const extended = socket as typeof socket & { isAlive: boolean }
+  extended.isAlive = true
+  t.equal(extended.isAlive, true)
+})
+
+t.test("on and off of node's events", async (t) => {
+  const { socket, wire } = openSocket()
+  wire.text('first')
+  wire.binary('second')
+  const messages = []
+  for await (const [data, isBinary] of on(socket, 'message')) {
+    messages.push([data, isBinary])
+    if (messages.length === 2) break
+  }
+  t.strictSame(messages, [[Buffer.from('first'), false], [Buffer.from('second'), true]])
+  t.equal(socket.listenerCount('message'), 0)
+  const never = (): void => { t.fail('it was taken away') }
+  socket.on('message', never).off('message', never).once('message', never).removeListener('message', never)
+  wire.text('third')
+  t.equal(await socket.next(), 'third')
+})
+
+t.test('createWebSocketStream of ws', async (t) => {
+  const { socket, wire, near } = openSocket()
+  t.equal(socket._socket, near)
+  t.throws(() => { (socket as { _socket: unknown })._socket = null }, TypeError, 'which is read-only')
+  const stream = createWebSocketStream(socket, { readableHighWaterMark: 4 })
+  wire.text('a message')
+  wire.binary('and another')
+  await once(stream, 'readable')
+  await settle()
+  t.equal(socket.isPaused, true, 'nobody reads it')
+  const read: Buffer[] = []
+  stream.on('data', (chunk: Buffer) => { read.push(chunk) })
+  stream.write('out')
+  t.strictSame(await wire.lines(1), ['binary "out"'])
+  await settle()
+  t.equal(Buffer.concat(read).toString(), 'a messageand another')
+  t.equal(socket.isPaused, false)
+  const finished = once(stream, 'finish')
+  stream.end()
+  t.strictSame(await wire.lines(1), ['close 1000 ""'])
+  wire.close(1000)
+  await finished
+  wire.end()
+  await once(stream, 'close')
+  t.equal(socket.readyState, socket.CLOSED)
+
+  const dropped = openSocket()
+  const other = createWebSocketStream(dropped.socket)
+  other.destroy()
+  await once(other, 'close')
+  t.equal((await dropped.socket.closed).code, 1006)
+})
+
+t.test('deliversWhileClosing: messages come until the peer has closed, and a full queue takes no more', async (t) => {
+  const { socket, wire, receiver } = openSocket({ limits: { deliversWhileClosing: true, queueBytes: 1_000 } })
+  socket.close()
+  for (let i = 0; i < 100; i++) wire.text('x'.repeat(100))
+  await settle()
+  t.equal(receiver.isPaused, false)
+  const heard: Buffer[] = []
+  socket.on('message', (data) => { heard.push(data as Buffer) })
+  await settle()
+  wire.text('last')
+  wire.close(1000)
+  wire.end()
+  t.same(await socket.closed, { code: 1000, reason: '', wasClean: true })
+  t.equal(heard.at(-1)!.toString(), 'last')
+  t.ok(heard.length > 1 && heard.length < 12, `${heard.length} messages`)
 })

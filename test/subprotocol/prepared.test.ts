@@ -92,6 +92,11 @@ t.test('the frame is made once, for all that encode alike', async (t) => {
   t.equal(prepare(Buffer.from([1])).encodedFor(make({ codec: 'bytes' })).frame.toString('hex'), '820101')
 })
 
+t.test('it is no text for sockets of other libraries', async (t) => {
+  const prepared = prepare('secret')
+  for (const use of [() => `${prepared as never}`, () => Buffer.from(prepared as never), () => Number(prepared)]) t.throws(use, { code: 'FST_WS_ERR_DATA_TYPE' })
+})
+
 t.test('its type follows the message', async (t) => {
   type Out = { type: 'said', text: string, tags: readonly string[] } | { type: 'left', who: string[] }
   const send = (message: Out | Prepared<Out>) => message
