@@ -63,7 +63,7 @@ export interface WebSocketParts {
   readonly limits: SocketLimits
 }
 
-/** What a broadcast does with a socket that has more than `highWaterMarkBytes` waiting. */
+/** What a broadcast does with a socket whose peer does not keep up. */
 export type SlowPolicy = 'send' | 'skip' | 'close'
 
 /** 1013: the peer has broken no rule, and may come back. */
@@ -248,6 +248,7 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
 
   #broadcast (message: SharedMessage, given: unknown, slow: SlowPolicy): boolean {
     const connection = this.#connection
+    // §5.4: it would become part of another message.
     if (connection.sendingFragments) return false
     if (slow !== 'send' && this.#isSlow) {
       if (slow === 'close') this.close(TOO_SLOW.code, TOO_SLOW.reason)
@@ -259,7 +260,7 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
     return true
   }
 
-  /** What waits only for the end of this tick, or to be compressed, is not the peer's fault. */
+  /** What waits for the end of this tick, or to be compressed, does not wait for the peer. */
   get #isSlow (): boolean {
     return this.#connection.output.blocked && this.#transport.unsentBytes > this.#limits.highWaterMarkBytes
   }

@@ -135,8 +135,8 @@ export class Transport {
   }
 
   /**
-   * What `send` sends on many connections leaves at the next tick as well, but by one callback for all of them: one for
-   * each costs a tenth of its write.
+   * What `send` sends on many connections leaves at the next tick as ever, but by one callback for all of them: 115 ns of
+   * JavaScript for each, not 160.
    */
   static writeTogether<T> (send: () => T): T {
     if (gathered !== undefined) return send()
