@@ -9,6 +9,7 @@ import t from 'tap'
 import ts from 'typescript'
 import * as errors from '../lib/errors.ts'
 import { resolvePluginOptions, resolveRouteOptions, type ResolvedOptions } from '../lib/plugin/options.ts'
+import { broadcast } from '../lib/socket/broadcast.ts'
 import { readme, runFirstExample, security, tableUnder } from './helpers/readme.ts'
 import { ROOT } from './helpers/root.ts'
 
@@ -77,6 +78,13 @@ t.test('the table of the options of deflate', async (t) => {
   const comments = commentsOf('DeflateOptions')
   t.strictSame([...comments.keys()], defaults.map(([name]) => name), 'and so have the types')
   for (const [name, value] of defaults) t.match(comments.get(name), `Default: ${value}`, name)
+})
+
+t.test('the table of what becomes of slow sockets', async (t) => {
+  const values = tableUnder('Broadcasting').map(([value]) => unquoted(value!))
+  for (const value of values) t.doesNotThrow(() => broadcast([], 'x', { slow: value.slice(1, -1) as 'send' }), value)
+  t.throws(() => broadcast([], 'x', { slow: 'another' as 'send' }), { message: `must be ${values.slice(0, -1).join(', ')} or ${values.at(-1)}` }, 'has every value, and no other')
+  t.match(tableUnder('Broadcasting')[0]![1], /^the default/)
 })
 
 t.test('the table of errors', async (t) => {

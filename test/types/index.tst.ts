@@ -14,7 +14,7 @@ import { Type as T1 } from 'typebox'
 import { z } from 'zod'
 import duplex, {
   bytes, custom, defineWebSocketRoute, json, prepare, raw, text,
-  type ClientOf, type CloseInfo, type Codec, type ConnectionError, type HandlerOf, type InvalidMessageError, type Prepared,
+  type BroadcastOptions, type BroadcastResult, type ClientOf, type CloseInfo, type Codec, type ConnectionError, type HandlerOf, type InvalidMessageError, type Prepared,
   type RawSocket, type SocketOf, type WebSocket
 } from '../../index.ts'
 
@@ -376,6 +376,56 @@ describe('sockets', () => {
     expect(socket.send({ price: 1 }, { compress: false }, (error) => expect(error).type.toBeAssignableTo<Error | null | undefined>())).type.toBe<boolean>()
     await using closing = socket
     expect(closing.readyState).type.toBeAssignableTo<number>()
+  })
+})
+
+describe('app.websockets.broadcast', () => {
+  const markets = new Set<MarketSocket>()
+  const chats: ChatSocket[] = []
+
+  test('takes what every one of the sockets sends, as it is or prepared', () => {
+    expect(app.websockets.broadcast(markets, { price: 1 })).type.toBe<BroadcastResult>()
+    expect(app.websockets.broadcast(markets, prepare({ price: 1 }))).type.toBe<BroadcastResult>()
+    expect(app.websockets.broadcast(markets.values(), { price: 1 }, { slow: 'skip' })).type.toBe<BroadcastResult>()
+    expect(app.websockets.broadcast([] as RawSocket[], Buffer.of(1))).type.toBe<BroadcastResult>()
+    expect(app.websockets.broadcast([] as Array<WebSocket<string, unknown, unknown>>, { any: 1 })).type.toBe<BroadcastResult>()
+    // @ts-expect-error 'prize' does not exist
+    app.websockets.broadcast(markets, { prize: 1 })
+    // @ts-expect-error 'Prepared<{ price: "1"; }>' is not assignable
+    app.websockets.broadcast(markets, prepare({ price: '1' }))
+    // @ts-expect-error 'price' does not exist
+    app.websockets.broadcast([] as RawSocket[], { price: 1 })
+  })
+
+  test('of several subprotocols: what fits all of them', () => {
+    app.websockets.broadcast(chats, { type: 'said', from: '', text: '' })
+    app.websockets.broadcast(chats, prepare({ type: 'said', from: '', text: '' }))
+    // @ts-expect-error not assignable
+    app.websockets.broadcast(chats, { type: 'said', from: '' })
+    app.websockets.broadcast(chats.filter((socket) => socket.protocol === 'chat.v2'), { type: 'said', from: '' })
+    const mixed: Array<MarketSocket | RawSocket> = []
+    // @ts-expect-error not assignable
+    app.websockets.broadcast(mixed, { price: 1 })
+  })
+
+  test('of unknown sockets: nothing, until they are named', () => {
+    // @ts-expect-error does not exist in type 'Prepared<never>'
+    app.websockets.broadcast(app.websockets, { price: 1 })
+    // @ts-expect-error not assignable
+    app.websockets.broadcast(app.websockets, prepare('x'))
+    app.websockets.broadcast(app.websockets as Iterable<MarketSocket>, { price: 1 })
+    // @ts-expect-error 'prize' does not exist
+    app.websockets.broadcast(app.websockets as Iterable<MarketSocket>, { prize: 1 })
+  })
+
+  test('has one option', () => {
+    expect<BroadcastOptions>().type.toBe<{ slow?: 'send' | 'skip' | 'close' }>()
+    // @ts-expect-error '"drop"' is not assignable
+    app.websockets.broadcast(markets, { price: 1 }, { slow: 'drop' })
+    // @ts-expect-error 'compress' does not exist
+    app.websockets.broadcast(markets, { price: 1 }, { compress: false })
+    // @ts-expect-error not assignable
+    app.websockets.broadcast([{ send () {} }], 'x')
   })
 })
 
