@@ -22,6 +22,7 @@ export { bytes, custom, defineWebSocketRoute, json, raw, text } from './lib/subp
 export type { Codec, Contract, Contracts, WebSocketRoute } from './lib/subprotocol/contract.ts'
 export { prepare, type Prepared } from './lib/subprotocol/prepared.ts'
 export type { InvalidMessageError } from './lib/subprotocol/subprotocol.ts'
+export type { BroadcastOptions, BroadcastResult } from './lib/socket/broadcast.ts'
 export type { CloseInfo } from './lib/socket/receiver.ts'
 export { WebSocket, type SendCallback, type SendOptions, type SocketData } from './lib/socket/websocket.ts'
 export type { InjectedSocket, InjectOptions } from './types/inject.ts'

@@ -13,17 +13,30 @@ import type {
   FastifyTypeProviderDefault, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase, RawServerDefault,
   RouteGenericInterface, RouteHandlerMethod, RouteOptions as FullOptions
 } from 'fastify'
+import type { BroadcastOptions, BroadcastResult } from '../lib/socket/broadcast.ts'
 import type { WebSocket } from '../lib/socket/websocket.ts'
 import type { Contract, Contracts, NoEmptyName, WebSocketRoute } from '../lib/subprotocol/contract.ts'
+import type { Prepared } from '../lib/subprotocol/prepared.ts'
 import type { InjectedSocket, InjectedSocketOf, InjectOptions, InjectRouteOptions } from './inject.ts'
 import type { RouteWebSocketOptions } from './options.ts'
 import type {
-  AnySocket, ContractFor, ExplicitMessages, Handler, Handlers, RawSocket, RouteSocket, RouteSockets
+  AnySocket, ContractFor, ExplicitMessages, Handler, Handlers, MessageTo, RawSocket, RouteSocket, RouteSockets
 } from './sockets.ts'
 
 /** The open sockets of the whole server, in every scope. */
 export interface OpenSockets extends Iterable<AnySocket> {
   readonly size: number
+  /**
+   * Sends one message, or one made by `prepare`, to many sockets, of `app.websockets` or of a set of your own: encoded once
+   * for each codec, compressed once for all that compress alike, and written once for each socket in a tick. TypeScript
+   * takes what the `send` of every one of them takes; of sockets whose contract it does not know, as those of
+   * `app.websockets`, that is nothing until they are named: `app.websockets as Iterable<SocketOf<typeof route>>`.
+   *
+   * A socket that is not open is skipped, and one that fails stops none of the others. Throws, before anything is sent,
+   * FST_WS_ERR_INVALID_OPTION for a wrong argument, and for a message that the contract of an open socket does not take
+   * what its `send` would throw.
+   */
+  broadcast<Socket extends AnySocket> (sockets: Iterable<Socket>, message: MessageTo<Socket> | Prepared<MessageTo<Socket>>, options?: BroadcastOptions): BroadcastResult
   /** Closes all; resolves when all are closed. Default: 1001 with an empty reason. */
   closeAll (code?: number, reason?: string): Promise<void>
   /** What happened on each route, by its url, since the server was made. */

@@ -23,6 +23,12 @@ export type RawSocket = WebSocket<string, string | Buffer, RawData, string | Buf
 /** A socket of which no more is known than that: any message may come, and whether one may be sent is unknown. */
 export type AnySocket = WebSocket<string, unknown, never>
 
+/** What each of these sockets takes: the intersection of what they send. */
+export type MessageTo<Socket> =
+  (Socket extends WebSocket<string, any, infer Send, any, any> ? (message: Send) => void : never) extends (message: infer Message) => void
+    ? Message
+    : never
+
 // From a contract to messages.
 
 /** Seen from the server. */

@@ -5,7 +5,9 @@ import type { OpenSockets, RouteStats } from '../../types/fastify.ts'
 import type { AnySocket } from '../../types/sockets.ts'
 import type { Connection } from '../protocol/connection.ts'
 import { CloseCode } from '../protocol/constants.ts'
+import { broadcast, type BroadcastOptions, type BroadcastResult } from '../socket/broadcast.ts'
 import { Ticker } from '../socket/ticker.ts'
+import { Transport } from '../transport/transport.ts'
 import { addressKey } from './address.ts'
 import type { ResolvedOptions, Shutdown } from './options.ts'
 import { Counters } from './stats.ts'
@@ -35,6 +37,10 @@ export class Registry implements OpenSockets {
 
   [Symbol.iterator] (): IterableIterator<AnySocket> {
     return this.#sockets.keys()
+  }
+
+  broadcast (sockets: Iterable<AnySocket>, message: unknown, options?: BroadcastOptions): BroadcastResult {
+    return Transport.writeTogether(() => broadcast(sockets, message, options))
   }
 
   async closeAll (code: number = CloseCode.GoingAway, reason: string = ''): Promise<void> {

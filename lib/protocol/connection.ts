@@ -187,6 +187,11 @@ export class Connection implements FrameSink, MessageSink {
     return this.#sender.pendingBytes
   }
 
+  /** Whether a message that we send in fragments is not complete: what is sent now would become part of it. */
+  get sendingFragments (): boolean {
+    return this.#sender.sendingFragments
+  }
+
   // What arrives
 
   /** Takes the octets of one read. They are unmasked in place, and may be kept as views. */

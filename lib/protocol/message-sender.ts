@@ -32,7 +32,6 @@ export class MessageSender {
   readonly #writer: FrameWriter
   readonly #role: Role
   readonly #deflate: DeflateCodec | undefined
-  /** A message of ours has begun whose last fragment is still to come. */
   #sendingFragments = false
   /** A message is being compressed by a job. */
   #compressing = false
@@ -48,6 +47,9 @@ export class MessageSender {
     this.#writer = new FrameWriter(role, output)
     this.#deflate = deflate
   }
+
+  /** Whether a message of ours has begun whose last fragment is still to come. */
+  get sendingFragments (): boolean { return this.#sendingFragments }
 
   /** Sends text; `fin` false leaves the message open for further fragments, none of which is compressed. */
   sendText (text: string, fin: boolean, compress: boolean): void {
@@ -68,8 +70,9 @@ export class MessageSender {
     const form = this.#compresses(opcode, true, compress, payload.length) ? this.#deflate!.sharedForm : ''
     // A client masks each frame with a key of its own; between fragments, or with a context of its own, no frame is like another.
     if (this.#role === 'client' || this.#sendingFragments || form === undefined) return this.sendBytes(payload, opcode, true, compress)
-    if (this.#compressing) this.#wait(payload.length, () => this.#writeShared(message, form))
-    else this.#writeShared(message, form)
+    if (this.#compressing) this.#waitToWriteShared(message, form)
+    else if (form === '') this.#output.appendShared(message.frame, payload.length)
+    else this.#writeSharedCompressed(message, form)
   }
 
   /** Sends a control frame behind what was sent before, and then calls `written`. */
@@ -137,6 +140,13 @@ export class MessageSender {
     this.#wait(payload.length, () => this.#write(payload, opcode, fin, compresses))
   }
 
+  #waitToWriteShared (message: SharedMessage, form: string): void {
+    this.#wait(message.payload.length, () => {
+      if (form === '') this.#output.appendShared(message.frame, message.payload.length)
+      else this.#writeSharedCompressed(message, form)
+    })
+  }
+
   #write (payload: Uint8Array, opcode: number, fin: boolean, compresses: boolean): void {
     if (!compresses) {
       this.#writer.writeFrame(opcode, fin, payload)
@@ -161,20 +171,18 @@ export class MessageSender {
     else this.#writer.writeCompressed(opcode, compressed, payload.length)
   }
 
-  /** `form` is '' for a message that is not compressed. */
-  #writeShared (message: SharedMessage, form: string): void {
+  #writeSharedCompressed (message: SharedMessage, form: string): void {
     const { length } = message.payload
-    if (form === '') return this.#output.append(message.frame, length)
     // Before it is asked for: a job that cannot be started calls back at once.
     this.#compressing = true
     this.pendingBytes += length
     const frame = message.compressedFrame(this.#deflate!, form, (frame) => {
-      this.#goOn(length, () => this.#output.append(frame, length))
+      this.#goOn(length, () => this.#output.appendShared(frame, length))
     })
     if (frame === undefined) return
     this.#compressing = false
     this.pendingBytes -= length
-    this.#output.append(frame, length)
+    this.#output.appendShared(frame, length)
   }
 
   #wait (bytes: number, run: () => void, always = false): void {

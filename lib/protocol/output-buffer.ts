@@ -1,12 +1,13 @@
 /**
  * The bytes that one connection has to send, gathered until the transport takes them: small ones side by side
- * in a region, large ones by reference.
+ * in a region, large ones and those that others send too by reference.
  *
  * All connections share one region, so that an idle one owns none (0.8 KB, not 17). It is used again from its
  * start when no range of it waits any more. A connection whose transport is blocked writes to a region of its
  * own: what waits long must not keep the shared one.
  */
 import { Buffer } from 'node:buffer'
+import { join } from './join.ts'
 
 const SHARED_BYTES = 64 * 1024
 const FIRST_OWN_BYTES = 1024
@@ -34,10 +35,20 @@ let shared = new Region(SHARED_BYTES)
 /** Called when what was sent is written, or lost: then with an error. */
 export type WriteCallback = (error?: Error) => void
 
+/** Any array that is still empty. */
+const NONE: readonly never[] = []
+
+/** Adds to an array that may be `NONE`. A batch mostly has one chunk, and `push` onto an empty array makes room for sixteen. */
+function added<T> (array: readonly T[], one: T): readonly T[] {
+  if (array === NONE) return [one];
+  (array as T[]).push(one)
+  return array
+}
+
 /** What the transport takes: chunks to write in order, and what to give back once they are written. */
 export class OutputBatch {
-  readonly chunks: Buffer[] = []
-  readonly regions: Region[] = []
+  chunks: readonly Buffer[] = NONE
+  regions: readonly Region[] = NONE
   byteLength = 0
   /** Application data in it, without the framing. */
   payloadBytes = 0
@@ -94,7 +105,18 @@ export class OutputBuffer {
   /** Adds these octets by reference: they must not change until the batch is released. */
   append (chunk: Buffer, payloadBytes: number): void {
     this.#closeRange()
-    this.#count(chunk.length, payloadBytes).chunks.push(chunk)
+    this.#push(chunk, payloadBytes)
+  }
+
+  /** Adds octets that others send too, and that never change. */
+  appendShared (chunk: Buffer, payloadBytes: number): void {
+    this.#closeRange()
+    const last = this.#batch?.chunks.at(-1)
+    // What is blocked may wait long: it costs less by reference.
+    const both = last === undefined || this.blocked ? undefined : join(last, chunk)
+    if (both === undefined) return this.#push(chunk, payloadBytes)
+    const { chunks } = this.#count(chunk.length, payloadBytes);
+    (chunks as Buffer[])[chunks.length - 1] = both
   }
 
   /** Calls back when all that was added so far is written, or lost. */
@@ -112,6 +134,11 @@ export class OutputBuffer {
     return batch
   }
 
+  #push (chunk: Buffer, payloadBytes: number): void {
+    const batch = this.#count(chunk.length, payloadBytes)
+    batch.chunks = added(batch.chunks, chunk)
+  }
+
   #count (size: number, payloadBytes: number): OutputBatch {
     const batch = (this.#batch ??= new OutputBatch())
     batch.byteLength += size
@@ -125,8 +152,8 @@ export class OutputBuffer {
     if (region === undefined) return
     this.#region = undefined
     const batch = this.#batch!
-    batch.chunks.push(region.buffer.subarray(this.#start, this.#end))
-    batch.regions.push(region)
+    batch.chunks = added(batch.chunks, region.buffer.subarray(this.#start, this.#end))
+    batch.regions = added(batch.regions, region)
   }
 
   #regionFor (size: number): Region {

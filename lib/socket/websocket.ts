@@ -8,6 +8,7 @@ import { FST_WS_ERR_CLOSE_CODE, FST_WS_ERR_CLOSE_REASON, FST_WS_ERR_CONTROL_PAYL
 import { isSendableCloseCode, MAX_CLOSE_REASON_BYTES } from '../protocol/close-payload.ts'
 import { CloseCode, MAX_CONTROL_PAYLOAD, Opcode } from '../protocol/constants.ts'
 import { State, type Connection } from '../protocol/connection.ts'
+import type { SharedMessage } from '../protocol/shared-message.ts'
 import { encodeRaw } from '../subprotocol/codec.ts'
 import { Prepared } from '../subprotocol/prepared.ts'
 import type { Subprotocol } from '../subprotocol/subprotocol.ts'
@@ -62,7 +63,20 @@ export interface WebSocketParts {
   readonly limits: SocketLimits
 }
 
+/** What a broadcast does with a socket that has more than `highWaterMarkBytes` waiting. */
+export type SlowPolicy = 'send' | 'skip' | 'close'
+
+/** 1013: the peer has broken no rule, and may come back. */
+const TOO_SLOW = { code: CloseCode.TryAgainLater, reason: 'too slow' } as const
+
 const READY_STATE = { CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 } as const
+
+// What `broadcast.ts` needs of sockets, and nobody else: it reaches into them as their own methods do.
+
+/** The subprotocol of a socket; undefined if it is not open. @internal */
+export let openSubprotocolOf: (socket: WebSocket<string, unknown, never>) => Subprotocol | undefined
+/** Sends a message, which is `given` encoded for this socket. Returns whether it went out. @internal */
+export let broadcastTo: (socket: WebSocket<string, unknown, never>, message: SharedMessage, given: unknown, slow: SlowPolicy) => boolean
 
 /**
  * One WebSocket connection.
@@ -225,6 +239,29 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
     }
     if (callback !== undefined) process.nextTick(callback, this.#receiver.closedError())
     return false
+  }
+
+  static {
+    openSubprotocolOf = (socket) => socket.#connection.state === State.Open ? socket.#subprotocol : undefined
+    broadcastTo = (socket, message, given, slow) => socket.#broadcast(message, given, slow)
+  }
+
+  #broadcast (message: SharedMessage, given: unknown, slow: SlowPolicy): boolean {
+    const connection = this.#connection
+    if (connection.sendingFragments) return false
+    if (slow !== 'send' && this.#isSlow) {
+      if (slow === 'close') this.close(TOO_SLOW.code, TOO_SLOW.reason)
+      return false
+    }
+    if (!this.#mayBuffer() || !connection.sendShared(message)) return false
+    if (messageSent.hasSubscribers) messageSent.publish({ socket: this, message: given })
+    this.#belowMark()
+    return true
+  }
+
+  /** What waits only for the end of this tick, or to be compressed, is not the peer's fault. */
+  get #isSlow (): boolean {
+    return this.#connection.output.blocked && this.#transport.unsentBytes > this.#limits.highWaterMarkBytes
   }
 
   /** Judged by what waited before this message, so that one of any size can go to an idle peer. */

@@ -21,6 +21,9 @@ export interface TransportOptions {
 
 const NOTHING = Buffer.alloc(0)
 
+/** While `writeTogether` runs: those on which something was sent. */
+let gathered: Transport[] | undefined
+
 export class Transport {
   readonly duplex: Duplex
   readonly connection: Connection
@@ -122,12 +125,38 @@ export class Transport {
   #wake (): void {
     if (this.#inTurn || this.#turnScheduled) return
     this.#turnScheduled = true
-    process.nextTick(Transport.#endScheduledTurn, this)
+    if (gathered === undefined) process.nextTick(Transport.#endScheduledTurn, this)
+    else gathered.push(this)
   }
 
   static #endScheduledTurn (transport: Transport): void {
     transport.#turnScheduled = false
     transport.#endTurn()
+  }
+
+  /**
+   * What `send` sends on many connections leaves at the next tick as well, but by one callback for all of them: one for
+   * each costs a tenth of its write.
+   */
+  static writeTogether<T> (send: () => T): T {
+    if (gathered !== undefined) return send()
+    const transports: Transport[] = gathered = []
+    try {
+      return send()
+    } finally {
+      gathered = undefined
+      if (transports.length > 0) process.nextTick(Transport.#endScheduledTurns, transports)
+    }
+  }
+
+  static #endScheduledTurns (transports: readonly Transport[]): void {
+    let next = 0
+    try {
+      while (next < transports.length) Transport.#endScheduledTurn(transports[next++]!)
+    } finally {
+      // A stream that throws stops none of the others.
+      if (next < transports.length) process.nextTick(Transport.#endScheduledTurns, transports.slice(next))
+    }
   }
 
   /** Does what the connection wants, after all that one turn brought. */

@@ -248,6 +248,28 @@ t.test('what is compressed', async t => {
   })
 })
 
+t.test('says whether a message of fragments is not complete, compressed or not what was sent before it', async t => {
+  for (const role of ROLES) {
+    const { sender, output } = subject(role)
+    const release = hold()
+    t.equal(sender.sendingFragments, false)
+    sender.sendText('whole', true, true)
+    sender.sendBytes(LARGE, 2, true, true)
+    t.equal(sender.sendingFragments, false)
+    sender.sendText('a', false, true)
+    t.equal(sender.sendingFragments, true)
+    sender.sendControl(9, Buffer.alloc(0))
+    sender.pong(Buffer.alloc(0))
+    sender.sendBytes(Buffer.from('b'), 2, false, true)
+    t.equal(sender.sendingFragments, true)
+    sender.sendShared(new SharedMessage(1, Buffer.from('c')), true)
+    t.equal(sender.sendingFragments, false)
+    sender.drop()
+    release()
+    output.take()!.release()
+  }
+})
+
 t.test('while a message is being compressed by a job', async t => {
   t.test('what is sent waits behind it, in order, and a pong goes at once', async t => {
     for (const role of ROLES) {

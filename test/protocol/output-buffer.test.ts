@@ -1,6 +1,7 @@
 import t from 'tap'
 import fc from 'fast-check'
 import { MAX_RANGE_BYTES, OutputBuffer, type OutputBatch } from '../../lib/protocol/output-buffer.ts'
+import { SharedMessage } from '../../lib/protocol/shared-message.ts'
 
 const SHARED_BYTES = 64 * 1024
 
@@ -68,6 +69,40 @@ t.test('a chunk that is appended is handed over as it is', async t => {
   t.equal(batch.chunks.length, 1)
   t.equal(batch.chunks[0], chunk)
   t.equal(batch.regions.length, 0)
+  batch.release()
+})
+
+t.test('frames that several connections send one after the other are one chunk, the same for all', async t => {
+  const frames = ['one', 'two', 'three'].map((text) => new SharedMessage(1, Buffer.from(text)).frame)
+  const [first, second, late, blocked] = [new OutputBuffer(), new OutputBuffer(), new OutputBuffer(), new OutputBuffer()]
+  blocked.blocked = true
+  for (const frame of frames) {
+    for (const output of frame === frames[0] ? [first, second, blocked] : [first, second, late, blocked]) output.appendShared(frame, frame.length - 2)
+  }
+  const batches = [first, second, late, blocked].map((output) => output.take()!)
+  t.strictSame(batches.map(({ chunks }) => chunks.length), [1, 1, 1, 3], 'who is blocked copies nothing')
+  t.equal(batches[1]!.chunks[0], batches[0]!.chunks[0])
+  t.strictSame(batches[3]!.chunks, frames)
+  for (const batch of batches) {
+    const expected = Buffer.concat(batch === batches[2] ? frames.slice(1) : frames)
+    t.ok(bytesOf(batch).equals(expected))
+    t.equal(batch.byteLength, expected.length)
+    t.equal(batch.payloadBytes, batch === batches[2] ? 8 : 11)
+    batch.release()
+  }
+})
+
+t.test('what lies between shared frames stays between them', async t => {
+  const output = new OutputBuffer()
+  const [one, two] = ['one', 'two'].map((text) => new SharedMessage(1, Buffer.from(text)).frame) as [Buffer, Buffer]
+  put(output, Buffer.from('own '))
+  output.appendShared(one, 3)
+  put(output, Buffer.from(' own '))
+  put(output, Buffer.from('own '))
+  output.appendShared(two, 3)
+  output.appendShared(one, 3)
+  const batch = output.take()!
+  t.equal(bytesOf(batch).toString('latin1'), 'own \x81\x03one own own \x81\x03two\x81\x03one')
   batch.release()
 })
 
@@ -287,6 +322,7 @@ t.test('no octet changes before its batch is released, whatever several connecti
   const command = fc.oneof(
     { weight: 6, arbitrary: fc.record({ kind: fc.constant('put' as const), who: fc.nat(CONNECTIONS - 1), size, spare: fc.nat(300) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('append' as const), who: fc.nat(CONNECTIONS - 1), size, spare: fc.constant(0) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('share' as const), who: fc.nat(2 ** CONNECTIONS - 1), size, spare: fc.constant(0) }) },
     { weight: 3, arbitrary: fc.record({ kind: fc.constant('take' as const), who: fc.nat(CONNECTIONS - 1), size: fc.constant(0), spare: fc.constant(0) }) },
     { weight: 3, arbitrary: fc.record({ kind: fc.constant('release' as const), who: fc.nat(20), size: fc.constant(0), spare: fc.constant(0) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('block' as const), who: fc.nat(CONNECTIONS - 1), size: fc.constant(0), spare: fc.constant(0) }) }
@@ -316,22 +352,25 @@ t.test('no octet changes before its batch is released, whatever several connecti
         batch.release()
         continue
       }
-      const model = models[who]!
-      const { output } = model
       const bytes = Buffer.alloc(size, ++fill)
-      if (kind === 'block') {
-        output.blocked = !output.blocked
-      } else if (kind === 'take') {
-        if (!take(model)) return false
-      } else {
-        if (kind === 'put') put(output, bytes, Math.min(spare, MAX_RANGE_BYTES - size), size >> 1)
-        else output.append(bytes, size >> 1)
-        model.waiting.push(bytes)
-        model.payload += size >> 1
-        model.total += size
+      // Shared by those whose bit is set.
+      for (const model of kind === 'share' ? models.filter((_, i) => (who & (1 << i)) !== 0) : [models[who]!]) {
+        const { output } = model
+        if (kind === 'block') {
+          output.blocked = !output.blocked
+        } else if (kind === 'take') {
+          if (!take(model)) return false
+        } else {
+          if (kind === 'put') put(output, bytes, Math.min(spare, MAX_RANGE_BYTES - size), size >> 1)
+          else if (kind === 'share') output.appendShared(bytes, size >> 1)
+          else output.append(bytes, size >> 1)
+          model.waiting.push(bytes)
+          model.payload += size >> 1
+          model.total += size
+        }
+        const waiting = model.waiting.reduce((sum, { length }) => sum + length, 0)
+        if (output.byteLength !== waiting || output.payloadBytes !== model.payload || output.totalBytes !== model.total) return false
       }
-      const waiting = model.waiting.reduce((sum, { length }) => sum + length, 0)
-      if (output.byteLength !== waiting || output.payloadBytes !== model.payload || output.totalBytes !== model.total) return false
     }
     if (!models.every(take) || !intact()) return false
     for (const { batch } of inFlight) batch.release()

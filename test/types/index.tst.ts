@@ -14,7 +14,7 @@ import { Type as T1 } from 'typebox'
 import { z } from 'zod'
 import duplex, {
   bytes, custom, defineWebSocketRoute, json, prepare, raw, text,
-  type ClientOf, type CloseInfo, type Codec, type ConnectionError, type HandlerOf, type InvalidMessageError, type Prepared,
+  type BroadcastResult, type ClientOf, type CloseInfo, type Codec, type ConnectionError, type HandlerOf, type InvalidMessageError, type Prepared,
   type RawSocket, type SocketOf, type WebSocket
 } from '../../index.ts'
 
@@ -590,4 +590,23 @@ test('plain routes are as they were', () => {
   app.post('/', { schema: { body: SaidOut } }, async (request) => { expect(request.body).type.toBe<Out>() })
   app.get('/', async (request) => { expect(request.ip).type.toBe<string>() })
   app.route({ method: ['GET', 'POST'], url: '/', handler: async (request) => { expect(request.ip).type.toBe<string>() } })
+})
+
+describe('broadcast', () => {
+  const room = new Set<SocketOf<typeof market, TypeBoxTypeProvider>>()
+  const rawSockets: RawSocket[] = []
+
+  test('takes what every one of the sockets takes', () => {
+    expect(app.websockets.broadcast(rawSockets, 'text')).type.toBe<BroadcastResult>()
+    expect(app.websockets.broadcast).type.toBeCallableWith(rawSockets, Buffer.alloc(1), { slow: 'close' as const })
+    expect(app.websockets.broadcast).type.toBeCallableWith(rawSockets, prepare('text'))
+    expect(app.websockets.broadcast).type.not.toBeCallableWith(rawSockets, { an: 'object' })
+    expect(app.websockets.broadcast).type.not.toBeCallableWith(rawSockets, 'text', { slow: 'drop' })
+    expect(app.websockets.broadcast).type.toBeCallableWith(room, { price: 1 })
+    expect(app.websockets.broadcast).type.not.toBeCallableWith(room, { price: 'one' })
+  })
+
+  test('nothing, to sockets of which nothing is known', () => {
+    expect(app.websockets.broadcast).type.not.toBeCallableWith(app.websockets, 'text')
+  })
 })
