@@ -1613,3 +1613,14 @@ t.test('any messages, in any fragments, with pings among them, in any chunking, 
     }
   }
 })
+
+t.test('says whether a message that it sends in fragments is complete', async t => {
+  for (const role of ROLES) {
+    const { connection } = subject(role)
+    t.equal(connection.sendingFragments, false)
+    connection.sendText('a', false)
+    t.equal(connection.sendingFragments, true)
+    connection.sendText('b')
+    t.equal(connection.sendingFragments, false)
+  }
+})

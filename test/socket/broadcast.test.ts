@@ -200,6 +200,26 @@ t.test('who is closed by the broadcast itself is skipped, and may leave the set'
   t.strictSame(await opened[0]!.wire.lines(1), ['text "x"'])
 })
 
+t.test('who is closed while the message is encoded is skipped, or has left the set before its turn came', async (t) => {
+  const contract = custom({ codec: { name: 'text of it', wire: 'text', encode: String, decode: String } })
+  const [first, second, third] = openMany(3, { contract }) as [OpenedSocket, OpenedSocket, OpenedSocket]
+  const members = new Set(socketsOf([first, second]))
+  const leaves = { toString () { second.socket.close(); members.delete(second.socket); return 'x' } }
+  t.strictSame(broadcast(members, leaves), { sent: 1, skipped: 0 })
+  const closes = { toString () { first.socket.close(); return 'y' } }
+  t.strictSame(broadcast(socketsOf([first, third]), closes), { sent: 1, skipped: 1 })
+  t.strictSame(await first.wire.lines(2), ['text "x"', 'close 1000 ""'])
+  t.strictSame(await third.wire.lines(1), ['text "y"'])
+})
+
+t.test('drain comes for whoever is above the mark by it', async (t) => {
+  const { socket } = openSocket({ limits: { highWaterMarkBytes: 1000 } })
+  broadcast([socket], Buffer.alloc(2000))
+  t.equal(socket.writableNeedDrain, true)
+  await socket.drained()
+  t.equal(socket.writableNeedDrain, false)
+})
+
 t.test('who is sending fragments is skipped: it would become part of their message', async (t) => {
   const [one, two] = openMany(2) as [OpenedSocket, OpenedSocket]
   const sockets = socketsOf([one, two])
