@@ -114,6 +114,7 @@ export class OutputBuffer {
     // What is blocked may wait long: it costs less by reference.
     if (this.#batch !== undefined && this.#batch.chunks.length > 0 && !this.blocked) {
       const chunks = this.#batch.chunks as Buffer[]
+      // Not `at(-1)`: of eight messages to 1,000 connections it took a fifth of all the time.
       const both = join(chunks[chunks.length - 1]!, chunk)
       if (both !== undefined) {
         chunks[chunks.length - 1] = both
