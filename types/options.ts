@@ -96,8 +96,9 @@ export interface RouteWebSocketOptions<Socket = AnySocket> {
 
   /**
    * After `intervalMs` milliseconds without an octet from the peer it gets a ping; after `timeoutMs` more without one it is
-   * taken for dead: 1006. A peer that still takes what waits for it is alive, and nothing counts while the application does
-   * not read. False switches it off. Default: 30 000 each.
+   * taken for dead: 1006. A peer that still takes what waits for it is alive, as far as the kernel shows it, which holds some
+   * MiB by itself: for readers that are slower than that, a longer timeout. Nothing counts while the application does not read.
+   * False switches it off. Default: 30 000 each.
    */
   heartbeat?: false | { intervalMs?: number, timeoutMs?: number }
 

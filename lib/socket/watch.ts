@@ -46,6 +46,8 @@ export class Watch implements Ticking {
   /** Whether we read at the last tick. */
   #wasReading = false
   #bytesSeen = 0
+  /** Whether octets waited for the peer at the last tick, and how far its taking them had got. */
+  #wasBlocked = false
   #progress = 0
   /** Since the peer was heard last, or pinged, while we read. */
   #silentMs = 0
@@ -56,8 +58,6 @@ export class Watch implements Ticking {
   #unfinishedMs = 0
   /** Whether the peer has got a ping for its silence. */
   #pinged = false
-  /** Whether that is still ours to send, behind other octets. */
-  #pingWaits = false
   /** The last ping that was not answered yet. */
   #ping: Buffer | undefined
   #pingedAt = 0
@@ -139,6 +139,7 @@ export class Watch implements Ticking {
     const { heartbeat } = this.#limits
     const connection = this.#connection
     if (heartbeat === false || connection.state !== State.Open) return
+    const takes = this.#takesWhatWaits()
     if (connection.bytesReceived !== this.#bytesSeen) {
       this.#bytesSeen = connection.bytesReceived
       this.#silentMs = this.#pausedMs = 0
@@ -146,8 +147,20 @@ export class Watch implements Ticking {
     } else if (!reading) {
       this.#pingWhilePaused(heartbeat)
     } else if (counts) {
-      this.#countSilence(heartbeat)
+      this.#countSilence(heartbeat, takes)
     }
+  }
+
+  /**
+   * Whether the peer has taken something since the last tick of what waited then: there was no room for it, in the kernel
+   * neither. What finds room at once is no sign of life.
+   */
+  #takesWhatWaits (): boolean {
+    const { progress } = this.#transport
+    const takes = this.#wasBlocked && progress !== this.#progress
+    this.#progress = progress
+    this.#wasBlocked = this.#connection.output.blocked
+    return takes
   }
 
   /** What is not read cannot be missed, but a write tells whether the peer has left. */
@@ -158,34 +171,28 @@ export class Watch implements Ticking {
     this.#connection.ping(NOTHING)
   }
 
-  #countSilence ({ intervalMs, timeoutMs }: Heartbeat): void {
+  #countSilence ({ intervalMs, timeoutMs }: Heartbeat, takes: boolean): void {
     this.#silentMs += this.#periodMs
-    const { progress } = this.#transport
     if (!this.#pinged) {
       if (this.#silentMs >= intervalMs) this.#sendPing()
-    } else if (this.#pingWaits && progress !== this.#progress) {
-      // While our ping waits behind other octets, a peer that takes them is alive.
+    } else if (takes) {
+      // Our ping may wait behind other octets, here or in the kernel.
       this.#silentMs = 0
     } else if (this.#silentMs >= timeoutMs) {
       this.#onDead()
     }
-    this.#progress = progress
   }
 
   #sendPing (): void {
     const ping = this.#ping = Buffer.from(String(++this.#pings))
     this.#silentMs = 0
-    this.#pinged = this.#pingWaits = true
+    this.#pinged = true
     this.#pingedAt = performance.now()
     this.#connection.ping(ping)
     this.#connection.addCallback(() => {
-      if (this.#ping === ping) this.#pingLeft()
+      // It has left only now.
+      if (this.#ping === ping) this.#silentMs = 0
     })
-  }
-
-  #pingLeft (): void {
-    this.#silentMs = 0
-    this.#pingWaits = false
   }
 }
 

@@ -267,11 +267,35 @@ t.test('heartbeat: the timeout begins when our ping has left; what is sent behin
   wire.duplex.resume()
   await wire.until(() => wire.received.length > 1_000_000)
   await settle()
+  // The next tick sees that it was taken.
+  await pass(TICK)
   await pass(HEARTBEAT.timeoutMs - TICK)
   t.equal(socket.readyState, 1)
   socket.send('taken by the kernel')
   await pass(TICK)
   t.ok(isDead(opened))
+})
+
+t.test('heartbeat: a ping that has left may lie far behind in the kernel: while more waits, a peer that takes it is alive', async (t) => {
+  const opened = await open(t, { heartbeat: HEARTBEAT })
+  const { socket, wire, near } = opened
+  await pass(FIRST + HEARTBEAT.intervalMs)
+  t.strictSame(await wire.lines(1), ['ping "1"'], 'it has left, and is not answered')
+  wire.duplex.pause()
+  const handle = { writeQueueSize: 4_000_000 }
+  Object.assign(near, { _handle: handle })
+  socket.send(Buffer.alloc(4_000_000))
+  await settle()
+  for (let i = 0; i < 20; i++) {
+    await pass(HEARTBEAT.timeoutMs - TICK)
+    t.equal(socket.readyState, 1)
+    handle.writeQueueSize -= 1
+    await pass(TICK)
+  }
+  await pass(HEARTBEAT.timeoutMs - TICK)
+  t.equal(socket.readyState, 1)
+  await pass(TICK)
+  t.ok(isDead(opened), 'one that takes no more is not')
 })
 
 t.test('heartbeat: before the first octet is read nothing counts, but deadlines do', async (t) => {
