@@ -1,7 +1,7 @@
 /**
  * What the limits and timers of the package bound, and what they cost: measured, each against its bound.
  *
- *   npm run build
+ *   npm run bench:hardening
  *   node bench/reliability/hardening.js [stalled] [flood] [idle] [limits]
  *
  * With HARDENING_REPORT=1 it writes its section of docs/reliability.md. Linux, for the peaks of RSS.
@@ -178,7 +178,7 @@ for (const name of names) {
 }
 if (process.env.HARDENING_REPORT === '1') {
   writeSection('hardening', [
-    `Written by \`node bench/reliability/hardening.js\` (${circumstances()}). Every part has a process of its own.`,
+    `Written by \`npm run bench:hardening\` (${circumstances()}). Every part has a process of its own.`,
     '',
     ...table(['measured', 'figure', 'bound', ''], rows.map(({ what, figure, bound, holds }) => [what, figure, bound, holds ? 'holds' : 'DOES NOT HOLD']))
   ])

@@ -83,7 +83,7 @@ const KINDS = {
   feed: { share: 5, path: '/feed', deadAfterMs: 120_000, unasked: (payload) => payload.length === 16 * 1024 }
 }
 
-const totals = { opened: 0, exchanges: 0, messages: 0, slow: 0 }
+const totals = { opened: 0, exchanges: 0, messages: 0 }
 const faults = {}
 const ends = {}
 const wrong = []
@@ -168,7 +168,7 @@ class Member {
     }
     const awaited = this.#awaited.shift()
     if (awaited === undefined || !awaited.matches(opcode, payload, rsv1)) return fail(`${this.#name}: a message of ${payload.length} octets is not what was sent`)
-    if (this.#name === 'echo' && !this.#stalled) latencies.push(performance.now() - awaited.since)
+    if (this.#name === 'echo' && !awaited.isHeldUp) latencies.push(performance.now() - awaited.since)
   }
 
   #onClose (peer) {
@@ -207,19 +207,24 @@ class Member {
   /** Reads nothing for some time; nothing is lost. */
   async stall (ms) {
     const { socket } = this.#peer
-    this.#stalled = true
-    note(faults, 'stall')
+    this.#holdUp('stall')
     socket.pause()
     await setTimeout(ms)
     socket.resume()
     this.#stalled = false
   }
 
+  /** Says nothing new meanwhile; and what it waits for does not count for the times of echoes. */
+  #holdUp (name) {
+    note(faults, name)
+    this.#stalled = true
+    for (const awaited of this.#awaited) awaited.isHeldUp = true
+  }
+
   /** Octet by octet. */
   async slice (bytes) {
     const { socket } = this.#peer
-    note(faults, 'slices')
-    this.#stalled = true
+    this.#holdUp('slices')
     for (const octet of bytes.subarray(0, 200)) {
       socket.write(Buffer.from([octet]))
       await setTimeout(1)

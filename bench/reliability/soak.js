@@ -71,9 +71,9 @@ const verdicts = BOUNDS.map(({ what, of, share, least, unit }) => {
 })
 const checks = [
   ...verdicts.map(({ what, unit, growth, bound, holds }) => ({ what: `${what}: grows by ${unit(growth)} at most ${unit(bound)}`, holds })),
-  { what: `what came back is what was sent, and every connection ended as it should: ${results.totals.wrong ?? 0} did not`, holds: results.totals.wrong === undefined },
-  { what: `after app.close() no connection is left: ${after.open}`, holds: after.open === 0 },
-  { what: `after app.close() the descriptors are those of before: ${after.descriptors}, ${before.descriptors}`, holds: after.descriptors <= before.descriptors }
+  { what: `every message that came back was the one that was awaited, and every connection ended as it should; exceptions: ${results.totals.wrong ?? 0}`, holds: results.totals.wrong === undefined },
+  { what: `connections after app.close(): ${after.open}`, holds: after.open === 0 },
+  { what: `descriptors after app.close(), ${after.descriptors}, are not more than before the first connection, ${before.descriptors}`, holds: after.descriptors <= before.descriptors }
 ]
 
 for (const one of results.wrong) console.log(`wrong: ${one}`)
@@ -104,9 +104,9 @@ function report () {
   const messagesOut = sum(Object.values(stats).map(({ messagesSent }) => messagesSent))
   const bytes = sum(Object.values(stats).map(({ bytesReceived, bytesSent }) => bytesReceived + bytesSent))
   return [
-    `Written by \`npm run soak\` (${circumstances()}; seed ${SEED}). ${CONNECTIONS} connections for ${SECONDS} s after they were opened;`,
-    `${results.totals.opened} were opened in all, the server received ${messagesIn} messages and sent ${messagesOut}, ${mib(bytes)} in all. Samples of the server's`,
-    `process every ${SAMPLE_MS / 1000} s, each after a collection of garbage; judged from ${Math.round(WARM_UP_SECONDS)} s on.`,
+    `Written by \`npm run soak\` (${circumstances()}; seed ${SEED}). ${CONNECTIONS} connections, for ${SECONDS} s after all were open;`,
+    `${results.totals.opened} were opened in all. The server received ${messagesIn} messages and sent ${messagesOut}, ${mib(bytes)} together. Its process was`,
+    `sampled every ${SAMPLE_MS / 1000} s, after a collection of garbage, and is judged from ${Math.round(WARM_UP_SECONDS)} s on.`,
     '',
     '![Heap, descriptors and RSS over time](reliability-soak.svg)',
     '',
@@ -118,7 +118,9 @@ function report () {
     '',
     ...table(['what happened to a connection', 'how often'], Object.entries(results.faults).sort(([, one], [, other]) => other - one)),
     '',
-    ...table(['what was done, and the code that the client got', 'how often'], Object.entries(results.ends).sort(([, one], [, other]) => other - one)),
+    'What a client got where its connection ended; 1006 is the end of TCP without a Close:',
+    '',
+    ...table(['what was done, and the code', 'how often'], Object.entries(results.ends).sort(([, one], [, other]) => other - one)),
     '',
     `Echo of small messages meanwhile: p50 ${median(judged.map(({ load }) => load.p50)).toFixed(1)} ms, p99 ${median(judged.map(({ load }) => load.p99)).toFixed(1)} ms (medians of the samples; the pauses of the`,
     'collections are in them).'
