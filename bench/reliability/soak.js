@@ -48,7 +48,11 @@ while (performance.now() - start < SECONDS * 1000) {
   const [ofServer, ofLoad] = await Promise.all([server.ask('sample'), load.ask('sample')])
   const sample = { seconds: (performance.now() - start) / 1000, ...ofServer, load: ofLoad }
   samples.push(sample)
-  console.log(`${Math.round(sample.seconds)} s: ${sample.open} open, heap ${mib(sample.heapUsed)}, external ${mib(sample.external)}, RSS ${mib(sample.rss)}, ${sample.descriptors} descriptors, loop p99 ${sample.delayMs.toFixed(0)} ms, ${ofLoad.messages} messages, echo p50 ${ofLoad.p50?.toFixed(1)} ms, p99 ${ofLoad.p99?.toFixed(1)} ms, ${JSON.stringify(sample.resources)}${ofLoad.wrong > 0 ? `, ${ofLoad.wrong} WRONG` : ''}`)
+  console.log([
+    `${Math.round(sample.seconds)} s: ${sample.open} open`, `heap ${mib(sample.heapUsed)}`, `external ${mib(sample.external)}`, `RSS ${mib(sample.rss)}`,
+    `${sample.descriptors} descriptors`, `loop p99 ${sample.delayMs.toFixed(0)} ms`, `${ofLoad.messages} messages`,
+    `echo p50 ${ofLoad.p50?.toFixed(1)} ms, p99 ${ofLoad.p99?.toFixed(1)} ms`, JSON.stringify(sample.resources), `${ofLoad.wrong ?? 0} wrong`
+  ].join(', '))
 }
 
 const stats = await server.ask('stats')
@@ -81,7 +85,8 @@ console.log('faults:', results.faults)
 console.log('ends:', results.ends)
 for (const { what, holds } of checks) console.log(`${holds ? 'ok' : 'NOT OK'}: ${what}`)
 if (WRITES_REPORT) {
-  writeFileSync(CHART, chart(BOUNDS.map(({ what, of, unit }) => ({ title: what, unit, points: samples.map((sample) => [sample.seconds, of(sample)]) })), WARM_UP_SECONDS))
+  const panels = BOUNDS.map(({ what, of, unit }) => ({ title: what, unit, points: samples.map((sample) => [sample.seconds, of(sample)]) }))
+  writeFileSync(CHART, chart(panels, WARM_UP_SECONDS))
   writeSection('soak', report())
 }
 process.exitCode = checks.every(({ holds }) => holds) ? 0 : 1
@@ -110,7 +115,9 @@ function report () {
     '',
     '![Heap, descriptors and RSS over time](reliability-soak.svg)',
     '',
-    ...table(['', 'typical', 'most', 'growth', 'may grow by', ''], verdicts.map(({ what, unit, typical, most, growth, bound, holds }) => [what, unit(typical), unit(most), unit(growth), unit(bound), holds ? 'flat' : 'NOT FLAT'])),
+    ...table(['', 'typical', 'most', 'growth', 'may grow by', ''], verdicts.map(({ what, unit, typical, most, growth, bound, holds }) => (
+      [what, unit(typical), unit(most), unit(growth), unit(bound), holds ? 'flat' : 'NOT FLAT']
+    ))),
     '',
     'Growth is the slope (Theil–Sen) times the time that is judged.',
     '',
