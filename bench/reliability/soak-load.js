@@ -88,8 +88,8 @@ const faults = {}
 const ends = {}
 const wrong = []
 let latencies = []
-/** Whether it is over: the server closes. */
-const run = { stops: false }
+/** Whether nothing new is begun for the moment; and whether it is over: the server closes. */
+const run = { rests: false, stops: false }
 
 /** All that are there, in an array, to pick from. */
 const members = []
@@ -292,7 +292,7 @@ const FAULT_LIST = {
 function atRate (perSecond, what) {
   let due = 0
   setInterval(() => {
-    if (run.stops) return
+    if (run.rests || run.stops) return
     for (due += perSecond * STEP_MS / 1000; due >= 1; due--) what()
   }, STEP_MS).unref()
 }
@@ -320,6 +320,8 @@ answer({
     latencies = []
     return { ...totals, p50: percentile(sampled, 0.5), p99: percentile(sampled, 0.99) }
   },
+  rest () { run.rests = true },
+  goOn () { run.rests = false },
   results: () => ({ totals, faults, ends, wrong }),
   stop () { run.stops = true }
 })
