@@ -45,8 +45,10 @@ export class Peer {
   statusCode
   /** Of the Close that came; 1006 if none did. */
   closeCode = 1006
-  /** Pings are answered. */
+  /** Whether pings and a Close are answered. */
   answers = true
+  /** Whether its user is in the middle of a frame, into which no pong must come: such pings are overlooked. */
+  isWithinFrame = false
 
   onOpen = () => {}
   /** Called with each data frame that came; the server here sends none in fragments. */
@@ -114,7 +116,7 @@ export class Peer {
       if (this.answers) this.send(8, payload.subarray(0, 2))
       if (this.answers) this.socket.end()
     } else if (opcode === 9) {
-      if (this.answers) this.send(10, payload)
+      if (this.answers && !this.isWithinFrame) this.send(10, payload)
     } else if (opcode < 8) {
       this.onMessage(opcode, payload, rsv1)
     }

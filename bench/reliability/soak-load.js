@@ -83,13 +83,13 @@ const KINDS = {
   feed: { share: 5, path: '/feed', deadAfterMs: 120_000, unasked: (payload) => payload.length === 16 * 1024 }
 }
 
-const totals = { opened: 0, exchanges: 0, messages: 0, slow: 0 }
+const totals = { opened: 0, exchanges: 0, messages: 0 }
 const faults = {}
 const ends = {}
 const wrong = []
 let latencies = []
-/** Whether it is over: the server closes. */
-const run = { stops: false }
+/** Whether nothing new is begun for the moment; and whether it is over: the server closes. */
+const run = { rests: false, stops: false }
 
 /** All that are there, in an array, to pick from. */
 const members = []
@@ -168,7 +168,7 @@ class Member {
     }
     const awaited = this.#awaited.shift()
     if (awaited === undefined || !awaited.matches(opcode, payload, rsv1)) return fail(`${this.#name}: a message of ${payload.length} octets is not what was sent`)
-    if (this.#name === 'echo' && !this.#stalled) latencies.push(performance.now() - awaited.since)
+    if (this.#name === 'echo' && !awaited.isHeldUp) latencies.push(performance.now() - awaited.since)
   }
 
   #onClose (peer) {
@@ -207,24 +207,32 @@ class Member {
   /** Reads nothing for some time; nothing is lost. */
   async stall (ms) {
     const { socket } = this.#peer
-    this.#stalled = true
-    note(faults, 'stall')
+    this.#holdUp('stall')
     socket.pause()
     await setTimeout(ms)
     socket.resume()
     this.#stalled = false
   }
 
+  /** Says nothing new meanwhile; and what it waits for does not count for the times of echoes. */
+  #holdUp (name) {
+    note(faults, name)
+    this.#stalled = true
+    for (const awaited of this.#awaited) awaited.isHeldUp = true
+  }
+
   /** Octet by octet. */
   async slice (bytes) {
-    const { socket } = this.#peer
-    note(faults, 'slices')
-    this.#stalled = true
+    const peer = this.#peer
+    const { socket } = peer
+    this.#holdUp('slices')
+    peer.isWithinFrame = true
     for (const octet of bytes.subarray(0, 200)) {
       socket.write(Buffer.from([octet]))
       await setTimeout(1)
     }
     socket.write(bytes.subarray(200))
+    peer.isWithinFrame = false
     this.#stalled = false
   }
 }
@@ -276,7 +284,7 @@ const FAULT_LIST = {
   refused () {
     note(faults, 'refused')
     const peer = new Peer(port, '/refused')
-    peer.onClose = () => { if (peer.statusCode !== 401) fail(`refused with ${peer.statusCode}`) }
+    peer.onClose = () => { if (peer.statusCode !== 401 && !run.stops) fail(`refused with ${peer.statusCode}`) }
   }
 }
 
@@ -284,7 +292,7 @@ const FAULT_LIST = {
 function atRate (perSecond, what) {
   let due = 0
   setInterval(() => {
-    if (run.stops) return
+    if (run.rests || run.stops) return
     for (due += perSecond * STEP_MS / 1000; due >= 1; due--) what()
   }, STEP_MS).unref()
 }
@@ -312,6 +320,8 @@ answer({
     latencies = []
     return { ...totals, p50: percentile(sampled, 0.5), p99: percentile(sampled, 0.99) }
   },
+  rest () { run.rests = true },
+  goOn () { run.rests = false },
   results: () => ({ totals, faults, ends, wrong }),
   stop () { run.stops = true }
 })

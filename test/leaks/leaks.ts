@@ -4,8 +4,9 @@
  */
 import { readdirSync } from 'node:fs'
 import t from 'tap'
+import { startApplication } from './application.ts'
 import { collectGarbage, Collected } from './collected.ts'
-import { startApplication, WAYS, type Context, type Way } from './ways.ts'
+import { WAYS, type Context, type Way } from './ways.ts'
 
 /** Of all ways together, so many at least. */
 const CONNECTIONS = Number(process.env['LEAKS_CONNECTIONS'] ?? 10_000)

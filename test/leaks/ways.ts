@@ -2,19 +2,16 @@
  * The ways in which a connection can begin and end: each plays one connection from its first octet to its last, and
  * resolves when the client's side of it is gone.
  */
-import { EventEmitter, once } from 'node:events'
-import { pipeline } from 'node:stream/promises'
-import { Type } from '@sinclair/typebox'
-import Fastify, { type FastifyInstance } from 'fastify'
+import { once } from 'node:events'
+import type { FastifyInstance } from 'fastify'
 import { WebSocket as WsWebSocket } from 'ws'
-import duplex, { json, prepare } from '../../index.ts'
 import { compressed, frame, noise, words } from '../helpers/frames.ts'
 import { openTcpClient, type ClientOptions } from '../helpers/tcp-client.ts'
 import { upgradeRequest, Wire, type RequestOptions } from '../helpers/wire.ts'
+import { forever, opened, startApplication } from './application.ts'
 import type { Collected } from './collected.ts'
 
 const KIB = 1024
-const MIB = 1024 * KIB
 
 export interface Context {
   readonly app: FastifyInstance
@@ -26,20 +23,15 @@ export interface Context {
 
 export interface Way {
   readonly name: string
-  /** What is left of a connection at the server: the WebSocket too, or the request alone, or not even that. */
+  /** How far it comes at the server: to a WebSocket, to a request, or not even that. */
   readonly reaches: 'handler' | 'hooks' | 'socket'
   /** So often at most: it takes its time. */
   readonly most?: number
   readonly play: (context: Context) => Promise<unknown>
 }
 
-/** The server's WebSocket of each way that waits for one. */
-const opened = new EventEmitter().setMaxListeners(0)
-/** Never aborts: who listens to it and does not stop is never forgotten. */
-const forever = new AbortController().signal
 const TEXT = words(100_000)
 const NOISE = noise(2000)
-const message = prepare('to everybody')
 
 // Clients
 
@@ -127,9 +119,26 @@ export const WAYS: readonly Way[] = [
   { name: 'the client drops it', reaches: 'handler', play: async (context) => (await clientTo(context, '/echo')).terminate() },
   { name: 'the server drops it', reaches: 'handler', play: async (context) => (await clientTo(context, '/terminate')).closed },
   { name: 'RST by the client', reaches: 'handler', play: async (context) => reset(await wireTo(context, '/echo')) },
-  { name: 'RST by the client within a frame', reaches: 'handler', play: async (context) => { const wire = await wireTo(context, '/echo'); wire.write(frame({ opcode: 2, masked: true, payload: NOISE.subarray(0, 1000) }).subarray(0, 500)); await aTurn(); reset(wire) } },
+  {
+    name: 'RST by the client within a frame',
+    reaches: 'handler',
+    play: async (context) => {
+      const wire = await wireTo(context, '/echo')
+      wire.write(frame({ opcode: 2, masked: true, payload: NOISE.subarray(0, 1000) }).subarray(0, 500))
+      await aTurn()
+      reset(wire)
+    }
+  },
   { name: 'RST by the server', reaches: 'handler', play: async (context) => (await wireTo(context, '/reset')).untilClosed() },
-  { name: 'the client ends without a Close', reaches: 'handler', play: async (context) => { const wire = await wireTo(context, '/echo'); wire.end(); await wire.untilClosed() } },
+  {
+    name: 'the client ends without a Close',
+    reaches: 'handler',
+    play: async (context) => {
+      const wire = await wireTo(context, '/echo')
+      wire.end()
+      await wire.untilClosed()
+    }
+  },
   { name: 'the protocol is broken', reaches: 'handler', play: (context) => fails(context, '/echo', frame({ opcode: 3, masked: true }), 1002) },
   { name: 'a frame is not masked', reaches: 'handler', play: (context) => fails(context, '/echo', frame({ opcode: 1, payload: 'x' }), 1002) },
   { name: 'text that is not UTF-8', reaches: 'handler', play: (context) => fails(context, '/echo', frame({ opcode: 1, masked: true, payload: Buffer.from([0xff]) }), 1007) },
@@ -143,15 +152,47 @@ export const WAYS: readonly Way[] = [
   { name: 'the session ends', reaches: 'handler', play: (context) => fails(context, '/expires', Buffer.alloc(0), 3000) },
   { name: 'the lifetime ends', reaches: 'handler', play: (context) => fails(context, '/short', Buffer.alloc(0), 3000) },
   { name: 'the peer is dead', reaches: 'handler', play: async (context) => { const wire = await wireTo(context, '/hasty'); await wire.untilClosed() } },
-  { name: 'the Close is not answered', reaches: 'handler', play: async (context) => { const wire = await wireTo(context, '/close/hasty'); await wire.untilEnd(); wire.destroy() } },
+  {
+    name: 'the Close is not answered',
+    reaches: 'handler',
+    play: async (context) => {
+      const wire = await wireTo(context, '/close/hasty')
+      await wire.untilEnd()
+      wire.destroy()
+    }
+  },
 
   // Handlers and hooks
   { name: 'the handler throws', reaches: 'handler', play: async (context) => (await clientTo(context, '/throws')).closed },
   { name: 'the handler rejects', reaches: 'handler', play: async (context) => (await clientTo(context, '/rejects')).closed },
   { name: 'the handler never settles', reaches: 'handler', play: async (context) => closes(await clientTo(context, '/never')) },
-  { name: 'a listener throws', reaches: 'handler', play: async (context) => { const client = await clientTo(context, '/listener'); client.send('throw'); await client.closed } },
-  { name: 'a listener rejects', reaches: 'handler', play: async (context) => { const client = await clientTo(context, '/listener'); client.send('reject'); await client.closed } },
-  { name: 'errorHandler and onInvalidMessage are called', reaches: 'handler', play: async (context) => { const client = await clientTo(context, '/handled'); client.sendRaw('{"n":"one"}'); await client.closed } },
+  {
+    name: 'a listener throws',
+    reaches: 'handler',
+    play: async (context) => {
+      const client = await clientTo(context, '/listener')
+      client.send('throw')
+      await client.closed
+    }
+  },
+  {
+    name: 'a listener rejects',
+    reaches: 'handler',
+    play: async (context) => {
+      const client = await clientTo(context, '/listener')
+      client.send('reject')
+      await client.closed
+    }
+  },
+  {
+    name: 'errorHandler and onInvalidMessage are called',
+    reaches: 'handler',
+    play: async (context) => {
+      const client = await clientTo(context, '/handled')
+      client.sendRaw('{"n":"one"}')
+      await client.closed
+    }
+  },
   { name: 'a hook of onOpen rejects', reaches: 'hooks', play: async (context) => (await clientTo(context, '/hooks/rejects')).closed },
   { name: 'the client leaves while a hook of onOpen waits', reaches: 'hooks', play: async (context) => (await clientTo(context, '/hooks/waits')).terminate() },
   { name: 'refused by a hook', reaches: 'hooks', play: (context) => asked(context, { path: '/401' }) },
@@ -199,11 +240,46 @@ export const WAYS: readonly Way[] = [
 
   // Whoever waits
   { name: 'for await is left waiting', reaches: 'handler', play: async (context) => reset(await wireTo(context, '/iterates')) },
-  { name: 'for await was left by break, and messages wait', reaches: 'handler', play: async (context) => { const client = await clientTo(context, '/breaks'); for (let i = 0; i < 5; i++) client.send(NOISE.subarray(0, 1000)); await closes(client) } },
+  {
+    name: 'for await was left by break, and messages wait',
+    reaches: 'handler',
+    play: async (context) => {
+      const client = await clientTo(context, '/breaks')
+      for (let i = 0; i < 5; i++) client.send(NOISE.subarray(0, 1000))
+      await closes(client)
+    }
+  },
   { name: 'next() is left waiting, with a signal that lives on', reaches: 'handler', play: async (context) => reset(await wireTo(context, '/next')) },
-  { name: 'messages wait, and the queue is full', reaches: 'handler', play: async (context) => { const wire = await wireTo(context, '/full'); for (let i = 0; i < 10; i++) wire.binary(NOISE.subarray(0, 1000)); await aTurn(); reset(wire) } },
-  { name: 'paused for ever', reaches: 'handler', play: async (context) => { const wire = await wireTo(context, '/paused'); wire.text('never read'); await aTurn(); reset(wire) } },
-  { name: 'a stream is piped, and the client closes', reaches: 'handler', play: async (context) => { const client = await clientTo(context, '/stream'); client.send('x'); await client.next(); await closes(client) } },
+  {
+    name: 'messages wait, and the queue is full',
+    reaches: 'handler',
+    play: async (context) => {
+      const wire = await wireTo(context, '/full')
+      for (let i = 0; i < 10; i++) wire.binary(NOISE.subarray(0, 1000))
+      await aTurn()
+      reset(wire)
+    }
+  },
+  {
+    name: 'paused for ever',
+    reaches: 'handler',
+    play: async (context) => {
+      const wire = await wireTo(context, '/paused')
+      wire.text('never read')
+      await aTurn()
+      reset(wire)
+    }
+  },
+  {
+    name: 'a stream is piped, and the client closes',
+    reaches: 'handler',
+    play: async (context) => {
+      const client = await clientTo(context, '/stream')
+      client.send('x')
+      await client.next()
+      await closes(client)
+    }
+  },
   { name: 'a stream is piped, and the network is lost', reaches: 'handler', play: async (context) => reset(await wireTo(context, '/stream')) },
   { name: 'a stream of messages is destroyed', reaches: 'handler', play: async (context) => (await clientTo(context, '/stream/destroyed')).closed },
   {
@@ -219,24 +295,121 @@ export const WAYS: readonly Way[] = [
     }
   },
   { name: 'more waits for the peer than may', reaches: 'handler', play: async (context) => { const wire = await wireTo(context, '/toomuch'); await wire.untilClosed() } },
-  { name: 'a message for many', reaches: 'handler', play: async (context) => { const client = await clientTo(context, '/prepared'); await client.next(); await closes(client) } },
-  { name: 'all that can be had of a socket was', reaches: 'handler', play: async (context) => { const client = await clientTo(context, '/everything'); client.send('x'); await closes(client) } },
+  {
+    name: 'a message for many',
+    reaches: 'handler',
+    play: async (context) => {
+      const client = await clientTo(context, '/prepared')
+      await client.next()
+      await closes(client)
+    }
+  },
+  {
+    name: 'all that can be had of a socket was',
+    reaches: 'handler',
+    play: async (context) => {
+      const client = await clientTo(context, '/everything')
+      client.send('x')
+      await closes(client)
+    }
+  },
 
   // Compression
-  { name: 'compressed messages both ways', reaches: 'handler', play: async (context) => { const client = await clientTo(context, '/deflate', { deflate: true }); for (const size of [2000, 50_000]) { client.send(words(size)); await client.next() } await closes(client) } },
-  { name: 'a context is taken over', reaches: 'handler', play: async (context) => { const wire = await wireTo(context, '/deflate/takeover', { headers: { 'Sec-WebSocket-Extensions': 'permessage-deflate' } }); wire.frame({ opcode: 2, rsv: 4, payload: compressed(TEXT.subarray(0, 2000)) }); await wire.frames(1); wire.close(1000); await wire.untilClosed() } },
-  { name: 'RST while messages are being compressed', reaches: 'handler', play: async (context) => { const client = await clientTo(context, '/deflate', { deflate: true }); client.send(TEXT); client.send(TEXT); await aTurn(); client.duplex.resetAndDestroy(); await client.closed } },
-  { name: 'compressed octets that are none', reaches: 'handler', play: async (context) => { const wire = await wireTo(context, '/deflate', { headers: { 'Sec-WebSocket-Extensions': 'permessage-deflate' } }); wire.frame({ opcode: 2, rsv: 4, payload: Buffer.alloc(20_000, 0xff) }); await wire.linesUntilEnd(); await wire.untilClosed() } },
+  {
+    name: 'compressed messages both ways',
+    reaches: 'handler',
+    play: async (context) => {
+      const client = await clientTo(context, '/deflate', { deflate: true })
+      for (const size of [2000, 50_000]) {
+        client.send(words(size))
+        await client.next()
+      }
+      await closes(client)
+    }
+  },
+  {
+    name: 'a context is taken over',
+    reaches: 'handler',
+    play: async (context) => {
+      const wire = await wireTo(context, '/deflate/takeover', { headers: { 'Sec-WebSocket-Extensions': 'permessage-deflate' } })
+      wire.frame({ opcode: 2, rsv: 4, payload: compressed(TEXT.subarray(0, 2000)) })
+      await wire.frames(1)
+      wire.close(1000)
+      await wire.untilClosed()
+    }
+  },
+  {
+    name: 'RST while messages are being compressed',
+    reaches: 'handler',
+    play: async (context) => {
+      const client = await clientTo(context, '/deflate', { deflate: true })
+      client.send(TEXT)
+      client.send(TEXT)
+      await aTurn()
+      client.duplex.resetAndDestroy()
+      await client.closed
+    }
+  },
+  {
+    name: 'compressed octets that are none',
+    reaches: 'handler',
+    play: async (context) => {
+      const wire = await wireTo(context, '/deflate', { headers: { 'Sec-WebSocket-Extensions': 'permessage-deflate' } })
+      wire.frame({ opcode: 2, rsv: 4, payload: Buffer.alloc(20_000, 0xff) })
+      await wire.linesUntilEnd()
+      await wire.untilClosed()
+    }
+  },
 
   // In memory
-  { name: 'injected, and closed', reaches: 'handler', play: async (context) => { const client = await injected(context, '/echo'); client.send('x'); await client.next(); await closes(client) } },
+  {
+    name: 'injected, and closed',
+    reaches: 'handler',
+    play: async (context) => {
+      const client = await injected(context, '/echo')
+      client.send('x')
+      await client.next()
+      await closes(client)
+    }
+  },
   { name: 'injected, and dropped', reaches: 'handler', play: async (context) => { (await injected(context, '/echo')).terminate() } },
   { name: 'injected, and the network lost', reaches: 'handler', play: async (context) => { (await injected(context, '/iterates')).transport.destroy() } },
   { name: 'injected with a signal that lives on', reaches: 'handler', play: async (context) => closes(await injected(context, '/echo', { signal: forever })) },
-  { name: 'injected, and aborted', reaches: 'handler', play: async (context) => { const abort = new AbortController(); const client = await injected(context, '/echo', { signal: abort.signal }); abort.abort(); await client.closed } },
-  { name: 'injected, with compression', reaches: 'handler', play: async (context) => { const client = await injected(context, '/deflate', { deflate: true }); client.send(TEXT.subarray(0, 5_000)); await client.next(); await closes(client) } },
-  { name: 'injected, and refused', reaches: 'hooks', play: async (context) => { await injected(context, '/401').then(() => { throw new Error('not refused') }, (error) => error) } },
-  { name: 'injected, and its next() left waiting', reaches: 'handler', play: async (context) => { const client = await injected(context, '/close'); await Promise.all([client.next().catch(() => {}), client.closed]) } },
+  {
+    name: 'injected, and aborted',
+    reaches: 'handler',
+    play: async (context) => {
+      const abort = new AbortController()
+      const client = await injected(context, '/echo', { signal: abort.signal })
+      abort.abort()
+      await client.closed
+    }
+  },
+  {
+    name: 'injected, with compression',
+    reaches: 'handler',
+    play: async (context) => {
+      const client = await injected(context, '/deflate', { deflate: true })
+      client.send(TEXT.subarray(0, 5_000))
+      await client.next()
+      await closes(client)
+    }
+  },
+  {
+    name: 'injected, and refused',
+    reaches: 'hooks',
+    play: async (context) => {
+      await injected(context, '/401').then(() => { throw new Error('not refused') }, (error) => error)
+    }
+  },
+  {
+    name: 'injected, and its next() left waiting',
+    reaches: 'handler',
+    play: async (context) => {
+      const client = await injected(context, '/close')
+      await Promise.all([client.next().catch(() => {}), client.closed])
+    }
+  },
 
   // The end of the application
   { name: 'the application closes', reaches: 'socket', most: 20, play: (context) => closesApplication(context, async () => {}) },
@@ -255,122 +428,3 @@ async function closesApplication (context: Context, meanwhile: (wire: Wire, app:
   wire.destroy()
   await wire.untilClosed()
 }
-
-// The application
-
-const N = Type.Object({ n: Type.Number() })
-
-/** Listens, with a route for each way; what belongs to its connections is watched. */
-export async function startApplication (collected: Collected, name?: string): Promise<{ app: FastifyInstance, port: number }> {
-  const app = Fastify({ forceCloseConnections: true }) as unknown as FastifyInstance
-  if (name !== undefined) collected.watch(`${name}: the application`, app)
-  const watch = (request: any, what: string, object: object): void => collected.watch(`${request.query.way}: ${what}`, object)
-  app.server.on('connection', (socket) => collected.watch("the server's ends", socket))
-  app.addHook('onRequest', async (request, reply) => {
-    watch(request, 'the request', request)
-    watch(request, 'the reply', reply)
-    watch(request, 'the IncomingMessage', request.raw)
-    watch(request, 'the ServerResponse', reply.raw)
-  })
-  await app.register(duplex, { closeTimeoutMs: 1_000, maxConnectionsPerAddress: 100_000 })
-  app.addWebSocketHook('onOpen', (socket, request) => watch(request, 'the WebSocket', socket))
-  app.addWebSocketHook('onClose', () => {})
-  defineRoutes(app)
-  await app.listen({ port: 0, host: '127.0.0.1' })
-  return { app, port: (app.server.address() as { port: number }).port }
-}
-
-function defineRoutes (app: FastifyInstance): void {
-  const route = (path: string, handler: (socket: any, request: any) => unknown, websocketOptions: object = {}, rest: object = {}): void => {
-    app.route({ method: 'GET', url: path, websocket: true, websocketOptions, handler, ...rest } as never)
-  }
-  const echo = (socket: any): void => { socket.on('message', (data: Buffer, binary: boolean) => { socket.send(data, { binary }) }) }
-  const nothing = (): void => {}
-  const never = (): Promise<never> => new Promise(() => {})
-
-  app.get('/plain', async () => 'plain')
-  route('/echo', echo)
-  route('/close', (socket) => { socket.close(1000, 'done') })
-  route('/close/hasty', (socket) => { socket.close(1000, 'done') }, { closeTimeoutMs: 20 })
-  route('/terminate', (socket) => { setImmediate(() => socket.terminate()) })
-  route('/reset', (_socket, request) => { setImmediate(() => request.raw.socket.resetAndDestroy()) })
-  route('/small', echo, { maxMessageBytes: 1000 })
-  route('/typed', (socket) => { socket.on('message', nothing) }, {}, { messages: json({ receive: N, send: N }) })
-  route('/hasty', nothing, { heartbeat: { intervalMs: 20, timeoutMs: 40 }, messageTimeoutMs: 40 })
-  route('/rated', nothing, { rateLimit: { messagesPerSecond: 1 } })
-  route('/expires', nothing, { expiresAt: () => new Date(), heartbeat: { intervalMs: 40, timeoutMs: 1000 } })
-  route('/short', nothing, { maxLifetimeMs: 1, heartbeat: { intervalMs: 40, timeoutMs: 1000 } })
-
-  route('/throws', () => { throw new Error('of the application') })
-  route('/rejects', async () => { throw new Error('of the application') })
-  route('/never', never)
-  route('/listener', (socket) => {
-    socket.on('message', (data: Buffer) => {
-      if (String(data) === 'throw') throw new Error('of the application')
-      return Promise.reject(new Error('of the application'))
-    })
-  })
-  route('/handled', (socket) => { socket.on('message', () => {}) }, {
-    onInvalidMessage: () => { throw new Error('of the application') },
-    errorHandler: (_error: unknown, socket: any) => socket.close(1011)
-  }, { messages: json({ receive: N }) })
-  app.register(async (scope) => {
-    scope.addWebSocketHook('onOpen', async () => { throw new Error('of the application') })
-    scope.get('/hooks/rejects', { websocket: true }, nothing)
-  })
-  app.register(async (scope) => {
-    scope.addWebSocketHook('onOpen', never)
-    scope.get('/hooks/waits', { websocket: true, websocketOptions: { heartbeat: { intervalMs: 20, timeoutMs: 1000 } } }, nothing)
-  })
-  route('/401', nothing, {}, { onRequest: async (_request: unknown, reply: any) => reply.code(401).send('no') })
-  route('/500', nothing, {}, { preHandler: async () => { throw new Error('of the application') } })
-  route('/503', nothing, { handshakeTimeoutMs: 20 }, { preHandler: never })
-  route('/waits', nothing, {}, {
-    preHandler: async (request: any) => {
-      opened.emit(`hook ${request.query.way}`)
-      await new Promise((resolve) => { request.signal.addEventListener('abort', resolve) })
-    }
-  })
-
-  route('/iterates', async (socket) => { for await (const message of socket) socket.send(message) })
-  route('/breaks', async (socket) => {
-    // eslint-disable-next-line no-unreachable-loop
-    for await (const message of socket) {
-      socket.send(message)
-      break
-    }
-  })
-  route('/next', async (socket) => { await socket.next({ signal: forever }) })
-  route('/full', (socket) => socket.closed, { highWaterMarkBytes: 3000 })
-  route('/paused', (socket) => { socket.pause() })
-  route('/stream', async (socket) => {
-    const stream = socket.stream()
-    await pipeline(stream, stream)
-  })
-  route('/stream/destroyed', (socket) => { socket.stream().destroy() }, {}, { messages: json() })
-  route('/much', async (socket, request) => {
-    for (let i = 0; i < 8; i++) socket.send(BYTES, () => {})
-    opened.emit(`socket ${request.query.way}`)
-    await socket.drained()
-  })
-  route('/toomuch', (socket) => { for (let i = 0; i < 100 && socket.send(BYTES) !== undefined && socket.readyState === 1; i++); }, { maxUnsentBytes: 2 * MIB })
-  route('/prepared', (socket) => { socket.send(message) })
-  route('/everything', (socket) => {
-    const { signal, closed } = socket
-    signal.addEventListener('abort', () => socket.readyState)
-    closed.then(() => socket.readyState)
-    socket.data.user = 'somebody'
-    socket.onmessage = () => socket.readyState
-    socket.onclose = () => socket.readyState
-    socket.addEventListener('message', () => socket.readyState)
-    socket.on('close', () => socket.readyState)
-    socket.closeAt(Date.now() + 3_600_000)
-    socket.ping()
-    AbortSignal.any([signal, forever])
-  }, { maxLifetimeMs: 3_600_000 })
-
-  route('/deflate', echo, { deflate: true })
-  route('/deflate/takeover', echo, { deflate: { contextTakeover: true } })
-}
-
-const BYTES = Buffer.alloc(MIB)
