@@ -92,7 +92,9 @@ export class Client {
   /** Counts from now on what comes, by this script. */
   follow (script) {
     this.#script = script
-    this.#counter = new FrameCounter(script.frame)
+    // Whoever only receives is asked, after a while, whether it lives.
+    const onPing = (payload) => this.#socket.write(frame(payload, { opcode: Opcode.Pong }))
+    this.#counter = new FrameCounter({ ...script.frame, onPing })
     this.#sentAt = new Float64Array(script.depth)
     this.#onRead = (end) => { this.#count(end) }
   }

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 
-export const Opcode = { Text: 1, Binary: 2, Close: 8 }
+export const Opcode = { Text: 1, Binary: 2, Close: 8, Ping: 9, Pong: 10 }
 const FIN = 0x80
 const RSV1 = 0x40
 
@@ -54,9 +54,13 @@ export class FrameCounter {
   /** Octets of the payload that are still to come, while `#inPayload`. */
   #left = 0
   #inPayload = false
+  /** The payload of a ping that is being read. */
+  #ping
+  #onPing
 
-  /** A length that is undefined may be any: that of a compressed message. */
-  constructor ({ opcode, compressed, length }) {
+  /** A length that is undefined may be any: that of a compressed message. `onPing` gets the payload of a ping, which is not counted. */
+  constructor ({ opcode, compressed, length, onPing }) {
+    this.#onPing = onPing
     this.#first = FIN | (compressed ? RSV1 : 0) | opcode
     this.#length = length
   }
@@ -71,12 +75,14 @@ export class FrameCounter {
         if (!this.#inPayload) break
       }
       const size = Math.min(this.#left, end - at)
-      this.kept?.push(Buffer.from(chunk.subarray(at, at + size)))
+      const kept = this.#ping ?? this.kept
+      kept?.push(Buffer.from(chunk.subarray(at, at + size)))
       at += size
       this.#left -= size
       if (this.#left > 0) break
       this.#inPayload = false
-      frames++
+      if (this.#ping === undefined) frames++
+      else this.#endPing()
     }
     return frames
   }
@@ -100,8 +106,15 @@ export class FrameCounter {
     return at
   }
 
+  #endPing () {
+    const payload = Buffer.concat(this.#ping)
+    this.#ping = undefined
+    this.#onPing(payload)
+  }
+
   #check (first, length) {
-    if (first !== this.#first || (this.#length !== undefined && length !== this.#length)) {
+    if (first === (FIN | Opcode.Ping) && this.#onPing !== undefined) this.#ping = []
+    else if (first !== this.#first || (this.#length !== undefined && length !== this.#length)) {
       throw new Error(`a frame of ${length} octets came that begins with 0x${first.toString(16)}; expected were ${this.#length ?? 'some'} and 0x${this.#first.toString(16)}`)
     }
     this.#left = length

@@ -48,6 +48,21 @@ t.test('frames that come back are counted, wherever they are cut', async (t) => 
   }
 })
 
+t.test('a ping between them is answered, and counts for nothing', async (t) => {
+  const payload = Buffer.alloc(16, 'octets')
+  const echo = frame(payload, { opcode: Opcode.Binary, masked: false })
+  for (const asked of ['', 'are you there?']) {
+    const bytes = Buffer.concat([echo, frame(Buffer.from(asked), { opcode: Opcode.Ping, masked: false }), echo])
+    for (let cut = 0; cut <= bytes.length; cut++) {
+      const pings: string[] = []
+      const counter = new FrameCounter({ opcode: Opcode.Binary, compressed: false, length: 16, onPing: (ping: Buffer) => pings.push(String(ping)) })
+      const kept: Buffer[] = counter.kept = []
+      const count = [bytes.subarray(0, cut), bytes.subarray(cut)].reduce((sum, chunk) => sum + counter.count(chunk, chunk.length), 0)
+      t.strictSame([count, pings, String(Buffer.concat(kept))], [2, [asked], String(payload).repeat(2)], `cut at ${cut}`)
+    }
+  }
+})
+
 t.test('a frame that is not as expected stops the measurement', async (t) => {
   const expected = { opcode: Opcode.Binary, compressed: false, length: 16 }
   const payload = Buffer.alloc(16)
