@@ -14,6 +14,7 @@ import type { WebSocket } from '../../lib/socket/websocket.ts'
 import { Subprotocol } from '../../lib/subprotocol/subprotocol.ts'
 import { memoryPair } from '../../lib/transport/memory.ts'
 import { frame } from '../helpers/frames.ts'
+import { LIMITS as USUAL_LIMITS } from '../helpers/limits.ts'
 
 /** The two ends of one connection: the server's, and the client's. */
 type Pair = [server: Duplex, client: Duplex]
@@ -29,16 +30,7 @@ interface Ends {
   readonly client: End
 }
 
-const LIMITS: OpenLimits = {
-  maxMessageBytes: 32 * 1024 * 1024,
-  closeTimeoutMs: 5_000,
-  highWaterMarkBytes: 65_536,
-  maxUnsentBytes: 64 * 1024 * 1024,
-  queueBytes: 65_536,
-  whenFull: 'pause',
-  heartbeat: false,
-  messageTimeoutMs: 0
-}
+const LIMITS: OpenLimits = { ...USUAL_LIMITS, maxMessageBytes: 32 * 1024 * 1024, maxUnsentBytes: 64 * 1024 * 1024 }
 
 function openEnd (role: 'server' | 'client', duplex: Duplex, limits: Partial<OpenLimits>): End {
   const faults: End['faults'] = []

@@ -12,6 +12,7 @@ import type { Contract } from '../../lib/subprotocol/contract.ts'
 import { createSubprotocol, Subprotocol, type InvalidMessage } from '../../lib/subprotocol/subprotocol.ts'
 import type { SchemaCompiler } from '../../lib/subprotocol/validator.ts'
 import { memoryPair, type MemoryDuplex } from '../../lib/transport/memory.ts'
+import { LIMITS } from './limits.ts'
 import { Wire } from './wire.ts'
 
 export interface SocketOptions {
@@ -41,17 +42,6 @@ export interface OpenedSocket extends OpenConnection {
   readonly discarded: number[]
   /** How often the connection has closed. */
   readonly closedCount: () => number
-}
-
-export const LIMITS: OpenLimits = {
-  maxMessageBytes: 1024 * 1024,
-  closeTimeoutMs: 5_000,
-  highWaterMarkBytes: 65_536,
-  maxUnsentBytes: 16 * 1024 * 1024,
-  queueBytes: 65_536,
-  whenFull: 'pause',
-  heartbeat: false,
-  messageTimeoutMs: 0
 }
 
 const compiler = AjvCompiler()({}, { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: true } } as never) as unknown as SchemaCompiler

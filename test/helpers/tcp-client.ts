@@ -9,6 +9,7 @@ import { openWebSocket, type OpenLimits } from '../../lib/socket/open.ts'
 import { Ticker } from '../../lib/socket/ticker.ts'
 import type { WebSocket } from '../../lib/socket/websocket.ts'
 import { Subprotocol } from '../../lib/subprotocol/subprotocol.ts'
+import { LIMITS as USUAL_LIMITS } from './limits.ts'
 
 export interface ClientOptions extends Partial<Omit<ConnectOptions, 'extensions'>> {
   readonly limits?: Partial<OpenLimits>
@@ -22,16 +23,7 @@ export interface TcpClient {
   readonly duplex: Socket
 }
 
-const LIMITS: OpenLimits = {
-  maxMessageBytes: 16 * 1024 * 1024,
-  closeTimeoutMs: 5_000,
-  highWaterMarkBytes: 65_536,
-  maxUnsentBytes: 32 * 1024 * 1024,
-  queueBytes: 65_536,
-  whenFull: 'pause',
-  heartbeat: false,
-  messageTimeoutMs: 0
-}
+const LIMITS: OpenLimits = { ...USUAL_LIMITS, maxMessageBytes: 16 * 1024 * 1024, maxUnsentBytes: 32 * 1024 * 1024 }
 const WISHES = { contextTakeover: false }
 const DEFLATE = { thresholdBytes: 1024, level: 1, memLevel: 5, maxConcurrentJobs: 4 }
 

@@ -16,6 +16,7 @@ import { Subprotocol } from '../../lib/subprotocol/subprotocol.ts'
 import type { DuplexOptions } from '../../types/options.ts'
 import { startApp } from '../helpers/app.ts'
 import { framesTo, type WireFrame } from '../helpers/frames.ts'
+import { LIMITS } from '../helpers/limits.ts'
 import { Wire } from '../helpers/wire.ts'
 
 export const ROLES: readonly Role[] = ['server', 'client']
@@ -50,7 +51,7 @@ export async function endpoints (t: Test, options: DuplexOptions = {}): Promise<
   const limits = options.maxMessageBytes === undefined ? {} : { maxMessageBytes: options.maxMessageBytes }
 
   return async (role) => {
-    if (role === 'client') return await openClient(listener, { limits: { ...CLIENT_LIMITS, ...limits } })
+    if (role === 'client') return await openClient(listener, { limits: { ...LIMITS, ...limits } })
     const wire = await Wire.open(port)
     ;(wire.duplex as Socket).setNoDelay()
     while (opened.length === 0) await new Promise((resolve) => { setImmediate(resolve) })
@@ -89,17 +90,6 @@ export class Listener {
   }
 }
 
-const CLIENT_LIMITS: OpenOptions['limits'] = {
-  maxMessageBytes: 1024 * 1024,
-  closeTimeoutMs: 5_000,
-  highWaterMarkBytes: 65_536,
-  maxUnsentBytes: 16 * 1024 * 1024,
-  queueBytes: 65_536,
-  whenFull: 'pause',
-  heartbeat: false,
-  messageTimeoutMs: 0
-}
-
 /** The client role, after a handshake. */
 export async function openClient (listener: Listener, options: ClientOptions = {}): Promise<Endpoint> {
   const { duplex, wire } = await listener.connect()
@@ -112,7 +102,7 @@ export async function openClient (listener: Listener, options: ClientOptions = {
     extensions: connected.extensions,
     deflate: undefined,
     url: 'ws://localhost/',
-    limits: options.limits ?? CLIENT_LIMITS,
+    limits: options.limits ?? LIMITS,
     ticker: new Ticker(),
     faults: { onFault () {}, onInvalidMessage () {}, onMessagesDiscarded () {}, onClosed () {} }
   })

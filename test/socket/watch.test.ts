@@ -7,7 +7,8 @@ import { Subprotocol } from '../../lib/subprotocol/subprotocol.ts'
 import { memoryPair } from '../../lib/transport/memory.ts'
 import { thrown } from '../helpers/app.ts'
 import { frame } from '../helpers/frames.ts'
-import { LIMITS, openSocket, settle, type OpenedSocket, type SocketOptions } from '../helpers/open-socket.ts'
+import { LIMITS } from '../helpers/limits.ts'
+import { openSocket, settle, type OpenedSocket, type SocketOptions } from '../helpers/open-socket.ts'
 
 /** A tick is a quarter of the shortest of these. */
 const TICK = 25
