@@ -9,7 +9,7 @@ import { FST_WS_ERR_FOREIGN_OPTION, FST_WS_ERR_INVALID_OPTION } from '../errors.
 import { isHost } from '../handshake/header-grammar.ts'
 import { isSendableCloseCode, MAX_CLOSE_REASON_BYTES } from '../protocol/close-payload.ts'
 import { CloseCode } from '../protocol/constants.ts'
-import type { RateLimit } from '../protocol/connection.ts'
+import type { RateLimit } from '../protocol/peer-rates.ts'
 import type { Heartbeat } from '../socket/watch.ts'
 import { ignoreRejection, isThenable } from '../subprotocol/validator.ts'
 

@@ -26,8 +26,8 @@ import { FrameParser, type FrameSink } from './frame-parser.ts'
 import { MessageAssembler, type MessageSink, type TextAs } from './message-assembler.ts'
 import { MessageSender } from './message-sender.ts'
 import { OutputBuffer, type WriteCallback } from './output-buffer.ts'
+import { PeerRates, type RateLimit } from './peer-rates.ts'
 import type { SharedMessage } from './shared-message.ts'
-import { TokenBucket } from './token-bucket.ts'
 
 export const State = {
   Open: 0,
@@ -71,14 +71,6 @@ export interface ConnectionOptions {
   readonly rateLimit?: RateLimit | undefined
 }
 
-export interface RateLimit {
-  readonly messagesPerSecond: number
-  /** Of the network, framing included. */
-  readonly bytesPerSecond: number
-  /** How many seconds' worth may come at once. */
-  readonly burst: number
-}
-
 /** A message that came compressed: while it is being inflated, and until it is delivered. */
 interface Inflating {
   readonly isBinary: boolean
@@ -90,9 +82,6 @@ const FRAMES_PER_TURN = 256
 /** The clock is read once for so many frames. */
 const FRAMES_PER_CLOCK = 32
 const TURN_MS = 5
-
-/** Control frames are answered and cost no application anything, so that nobody would notice a flood of them. */
-const CONTROL_FRAMES_PER_SECOND = 100
 
 export class Connection implements FrameSink, MessageSink {
   readonly role: Role
@@ -127,9 +116,7 @@ export class Connection implements FrameSink, MessageSink {
   readonly #autoPong: boolean
   /** The last state in which messages are delivered. */
   readonly #delivering: ConnectionState
-  readonly #messageRate: TokenBucket | undefined
-  readonly #byteRate: TokenBucket | undefined
-  #controlRate: TokenBucket | undefined
+  readonly #rates: PeerRates
 
   /** Input that was not parsed yet. */
   #rest: Buffer | undefined
@@ -139,8 +126,6 @@ export class Connection implements FrameSink, MessageSink {
   #eof = false
   #paused = false
   #inflating: Inflating | undefined
-  /** When reading stopped. */
-  #stoppedAt = 0
   #closeWritten = false
   #inTurn = false
   #framesInTurn = 0
@@ -160,11 +145,7 @@ export class Connection implements FrameSink, MessageSink {
     this.#highWaterMarkBytes = options.highWaterMarkBytes
     this.#autoPong = options.autoPong ?? true
     this.#delivering = options.deliversWhileClosing === true ? State.CloseSent : State.Open
-    if (rateLimit !== undefined) {
-      const { messagesPerSecond, bytesPerSecond, burst } = rateLimit
-      this.#messageRate = new TokenBucket(messagesPerSecond, messagesPerSecond * burst)
-      this.#byteRate = new TokenBucket(bytesPerSecond, bytesPerSecond * burst)
-    }
+    this.#rates = new PeerRates(rateLimit)
   }
 
   /** Whether both Close frames have passed (§7.1.4). */
@@ -199,7 +180,7 @@ export class Connection implements FrameSink, MessageSink {
     this.bytesReceived += chunk.length
     // §5.5.1, §7.1.7: after a Close, or a failure, nothing that comes is looked at.
     if (this.state > State.CloseSent) return
-    if (this.#byteRate?.take(chunk.length, performance.now()) === false) return this.fail(new ProtocolError(CloseCode.PolicyViolation, 'too many bytes a second'))
+    if (!this.#rates.takeBytes(chunk.length)) return this.fail(new ProtocolError(CloseCode.PolicyViolation, 'too many bytes a second'))
     if (this.#rest !== undefined) {
       this.#rest = Buffer.concat([this.#rest, chunk])
       this.#restIsOwn = true
@@ -332,7 +313,7 @@ export class Connection implements FrameSink, MessageSink {
   /** Stops delivering, at once, and reading. */
   pause (): void {
     if (this.state !== State.Open) return
-    this.#onStopReading()
+    if (this.reading) this.#rates.stop()
     this.#paused = true
     this.#parser.halted = true
     this.#wake()
@@ -341,7 +322,7 @@ export class Connection implements FrameSink, MessageSink {
   resume (): void {
     if (!this.#paused) return
     this.#paused = false
-    this.#onReadAgain()
+    if (this.reading) this.#rates.resume()
     if (this.#inTurn) this.#parser.halted = this.#inflating !== undefined
     else this.more = this.#hasMore
     this.#wake()
@@ -365,7 +346,7 @@ export class Connection implements FrameSink, MessageSink {
   }
 
   onMessage (data: string | Buffer, isBinary: boolean): void {
-    if (this.#messageRate?.take(1, this.#turnStart) === false) throw new ProtocolError(CloseCode.PolicyViolation, 'too many messages a second')
+    if (!this.#rates.takeMessage(this.#turnStart)) throw new ProtocolError(CloseCode.PolicyViolation, 'too many messages a second')
     this.messagesReceived++
     this.handler.onMessage(data, isBinary)
   }
@@ -380,7 +361,7 @@ export class Connection implements FrameSink, MessageSink {
     }
 
     const inflating: Inflating = { isBinary, message: undefined }
-    this.#onStopReading()
+    if (this.reading) this.#rates.stop()
     this.#inflating = inflating
     this.#parser.halted = true
     deflate.inflateLater(payload, this.#maxMessageBytes, () => this.#inflating === inflating, (result) => {
@@ -392,28 +373,10 @@ export class Connection implements FrameSink, MessageSink {
     })
   }
 
-  #onStopReading (): void {
-    if (this.reading) this.#stoppedAt = performance.now()
-  }
-
-  /** What came while we did not read comes at once now, however slowly it was sent. */
-  #onReadAgain (): void {
-    if (!this.reading) return
-    const stoppedMs = performance.now() - this.#stoppedAt
-    this.#messageRate?.grant(stoppedMs)
-    this.#byteRate?.grant(stoppedMs)
-    this.#controls.grant(stoppedMs)
-  }
-
-  /** Made when first needed: most connections hold none. */
-  get #controls (): TokenBucket {
-    return (this.#controlRate ??= new TokenBucket(CONTROL_FRAMES_PER_SECOND, CONTROL_FRAMES_PER_SECOND))
-  }
-
   #deliver (message: Buffer, isBinary: boolean): void {
     this.#inTurn = true
     this.#inflating = undefined
-    this.#onReadAgain()
+    if (this.reading) this.#rates.resume()
     try {
       this.#assembler.onInflated(message, isBinary)
     } catch (error) {
@@ -460,7 +423,7 @@ export class Connection implements FrameSink, MessageSink {
 
   #onControl (opcode: number, buffer: Buffer, start: number, end: number): void {
     if (opcode === Opcode.Close) return this.#onClose(buffer, start, end)
-    if (!this.#controls.take(1, this.#turnStart)) throw new ProtocolError(CloseCode.PolicyViolation, 'too many control frames')
+    if (!this.#rates.takeControlFrame(this.#turnStart)) throw new ProtocolError(CloseCode.PolicyViolation, 'too many control frames')
     const payload = Buffer.from(buffer.subarray(start, end))
     if (opcode === Opcode.Pong) return this.handler.onPong(payload)
 

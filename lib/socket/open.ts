@@ -3,9 +3,10 @@
  */
 import type { Duplex } from 'node:stream'
 import { FST_WS_ERR_SOCKET } from '../errors.ts'
-import { Connection, type RateLimit } from '../protocol/connection.ts'
+import { Connection } from '../protocol/connection.ts'
 import type { Role } from '../protocol/constants.ts'
 import type { DeflateSettings } from '../protocol/deflate.ts'
+import type { RateLimit } from '../protocol/peer-rates.ts'
 import type { Subprotocol } from '../subprotocol/subprotocol.ts'
 import { Transport } from '../transport/transport.ts'
 import type { FaultSink } from './faults.ts'
