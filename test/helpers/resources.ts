@@ -14,7 +14,7 @@ const SETTLED_AFTER = 10
 /** Come and go by themselves. */
 const FLEETING = new Set(['Immediate', 'TickObject', 'PROMISE', 'RANDOMBYTESREQUEST', 'FSREQCALLBACK'])
 /** Kept by Node for the next connection, or gone when the garbage is collected. */
-const POOLED = new Set(['HTTPINCOMINGMESSAGE', 'HTTPCLIENTREQUEST', 'HTTPSERVERREQUEST', 'ZLIB', 'SHUTDOWNWRAP', 'WRITEWRAP', 'TCPCONNECTWRAP', 'FILEHANDLE', 'AbortSignal'])
+const POOLED = new Set(['HTTPINCOMINGMESSAGE', 'HTTPCLIENTREQUEST', 'HTTPSERVERREQUEST', 'ZLIB', 'SHUTDOWNWRAP', 'WRITEWRAP', 'TCPCONNECTWRAP', 'FILEHANDLE', 'STREAM_END_OF_STREAM', 'AbortSignal'])
 
 /** By kind, how many there are: descriptors, asynchronous resources, listeners. */
 export type Count = Readonly<Record<string, number>>
