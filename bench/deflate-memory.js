@@ -27,7 +27,7 @@ const SERVERS = {
 
 async function ours (deflate) {
   const { default: Fastify } = await import('fastify')
-  const { default: duplex, json } = await import('fastify-duplex')
+  const { default: duplex, json } = await import('../dist/index.js')
   const app = Fastify()
   await app.register(duplex, { deflate })
   app.get('/', { websocket: true, messages: json() }, (socket) => { socket.on('message', (message) => { socket.send(message) }) })

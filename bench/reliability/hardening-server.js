@@ -6,7 +6,7 @@ import { createServer } from 'node:net'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import Fastify from 'fastify'
-import duplex from 'fastify-duplex'
+import duplex from '../../dist/index.js'
 import { answer, collectGarbage, held } from './child.js'
 
 const MIB = 2 ** 20

@@ -6,7 +6,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout } from 'node:timers/promises'
 import { Type } from '@sinclair/typebox'
 import Fastify from 'fastify'
-import duplex, { json, prepare } from 'fastify-duplex'
+import duplex, { json, prepare } from '../../dist/index.js'
 import { answer, collectGarbage, held } from './child.js'
 
 const TIMES = JSON.parse(process.argv[2])
