@@ -1,5 +1,5 @@
 /**
- * The connections of one server, in every scope: `app.websockets`, the limits on their number, and what is counted.
+ * The connections of one server, in every scope: `app.websockets`, and what is counted.
  */
 import type { OpenSockets, RouteStats } from '../../types/fastify.ts'
 import type { AnySocket } from '../../types/sockets.ts'
@@ -8,12 +8,9 @@ import { CloseCode } from '../protocol/constants.ts'
 import { broadcast, type BroadcastOptions, type BroadcastResult } from '../socket/broadcast.ts'
 import { Ticker } from '../socket/ticker.ts'
 import { Transport } from '../transport/transport.ts'
-import { addressKey } from './address.ts'
-import type { ResolvedOptions, Shutdown } from './options.ts'
+import type { Shutdown } from './options.ts'
+import { Places } from './places.ts'
 import { Counters } from './stats.ts'
-
-/** A limit that keeps a connection out, named as its option. */
-export type ConnectionLimit = 'maxConnections' | 'maxConnectionsPerAddress'
 
 interface Listed {
   readonly connection: Connection
@@ -26,11 +23,9 @@ const SPREAD_STEP_MS = 20
 export class Registry implements OpenSockets {
   /** The clock of its connections. */
   readonly ticker = new Ticker()
+  readonly places = new Places()
   readonly #sockets = new Map<AnySocket, Listed>()
   readonly #counters = new Map<string, Counters>()
-  /** Connections and handshakes, in all and of each address that was counted. */
-  #places = 0
-  readonly #placesByAddress = new Map<string, number>()
   #closing: Shutdown | undefined
 
   get size (): number { return this.#sockets.size }
@@ -59,33 +54,6 @@ export class Registry implements OpenSockets {
     let counters = this.#counters.get(url)
     if (counters === undefined) this.#counters.set(url, counters = new Counters())
     return counters
-  }
-
-  /** Takes a place for a handshake and the connection that it may become: what gives it back, once, or the limit that is reached. */
-  admit ({ maxConnections, maxConnectionsPerAddress }: ResolvedOptions, peer: { readonly ip: string }): (() => void) | ConnectionLimit {
-    if (this.#places >= maxConnections) return 'maxConnections'
-    // Asked for only if it is wanted: Fastify finds out whom it trusts, and node:net keeps the address (1.6 us, 90 B).
-    const key = maxConnectionsPerAddress === Infinity ? undefined : addressKey(peer.ip)
-    if (key !== undefined) {
-      const places = this.#placesByAddress.get(key) ?? 0
-      if (places >= maxConnectionsPerAddress) return 'maxConnectionsPerAddress'
-      this.#placesByAddress.set(key, places + 1)
-    }
-    this.#places++
-    let released = false
-    return () => {
-      if (released) return
-      released = true
-      this.#release(key)
-    }
-  }
-
-  #release (key: string | undefined): void {
-    this.#places--
-    if (key === undefined) return
-    const places = this.#placesByAddress.get(key)! - 1
-    if (places === 0) this.#placesByAddress.delete(key)
-    else this.#placesByAddress.set(key, places)
   }
 
   /** Closes all, and whoever opens from now on; each has its close timeout. For the end of the server. */

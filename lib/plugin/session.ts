@@ -3,14 +3,18 @@
  */
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
 import type { ErrorKind } from '../../types/options.ts'
+import type { AnySocket } from '../../types/sockets.ts'
+import type { Connection } from '../protocol/connection.ts'
 import { CloseCode } from '../protocol/constants.ts'
 import { closed, failed, opened } from '../socket/channels.ts'
 import type { FaultSink } from '../socket/faults.ts'
 import type { OpenConnection } from '../socket/open.ts'
+import type { Receiver } from '../socket/receiver.ts'
 import { WebSocket } from '../socket/websocket.ts'
 import type { InvalidMessage } from '../subprotocol/subprotocol.ts'
 import { isThenable } from '../subprotocol/validator.ts'
 import type { Endpoint } from './endpoint.ts'
+import type { Place } from './places.ts'
 
 /** From one peer at most one line in this time, and one of level error, beside those at open and close; the rest is counted. */
 const FAULT_LINE_MS = 1_000
@@ -32,29 +36,30 @@ export class Session implements FaultSink {
   readonly #log: FastifyBaseLogger
   /** Kept only for those who asked to be called with it. */
   readonly #request: FastifyRequest | undefined
-  readonly #openedAt = performance.now()
-  /** Gives its place among the connections back. */
-  readonly #release: () => void
+  readonly #openedAt = now()
+  readonly #place: Place
   #instance!: FastifyInstance
-  #open!: OpenConnection
+  #socket!: AnySocket
+  #connection!: Connection
   #logsRequest = true
-  #lastLineAt = -Infinity
-  #lastErrorAt = -Infinity
+  #lastLineAt = -FAULT_LINE_MS
+  #lastErrorAt = -FAULT_LINE_MS
   #suppressedLines = 0
 
-  constructor (endpoint: Endpoint, request: FastifyRequest, release: () => void) {
+  constructor (endpoint: Endpoint, request: FastifyRequest, place: Place) {
     const { onInvalidMessage, errorHandler } = endpoint.options
     this.#endpoint = endpoint
     this.#log = request.log
-    this.#release = release
+    this.#place = place
     this.#request = onInvalidMessage === undefined && errorHandler === undefined ? undefined : request
   }
 
   /** The connection is open: it is logged, listed, and handed to the handler; then `start` is called, and what comes is read. */
   begin (open: OpenConnection, instance: FastifyInstance, request: FastifyRequest, start: () => void): void {
-    this.#open = open
+    const { socket, connection, receiver } = open
     this.#instance = instance
-    const { socket, connection } = open
+    this.#socket = socket
+    this.#connection = connection
     const { registry, counters, hooks } = this.#endpoint
     this.#logsRequest = this.#endpoint.logsRequests(request)
     if (this.#logsRequest) {
@@ -63,23 +68,23 @@ export class Session implements FaultSink {
     counters.opened++
     registry.add(socket, connection, counters)
     this.#run(() => this.#endpoint.conventions.onOpen(socket, request), (error) => this.onFault('handler', error, undefined))
-    if (hooks.onOpen.length === 0) return this.#handle(request, start)
+    if (hooks.onOpen.length === 0) return this.#handle(receiver, request, start)
     this.#run(() => this.#runOpenHooks(request), (error) => {
       this.onFault('handler', error, undefined)
       // Whatever became of the error: what the hook had to prepare is not there.
       socket.close(CloseCode.InternalError, INTERNAL_ERROR)
     }, () => {
-      if (socket.readyState === WebSocket.OPEN) this.#handle(request, start)
+      if (socket.readyState === WebSocket.OPEN) this.#handle(receiver, request, start)
       else start()
     })
   }
 
   async #runOpenHooks (request: FastifyRequest): Promise<void> {
-    for (const hook of this.#endpoint.hooks.onOpen) await hook.call(this.#instance, this.#open.socket, request)
+    for (const hook of this.#endpoint.hooks.onOpen) await hook.call(this.#instance, this.#socket, request)
   }
 
-  #handle (request: FastifyRequest, start: () => void): void {
-    const { socket, receiver } = this.#open
+  #handle (receiver: Receiver, request: FastifyRequest, start: () => void): void {
+    const socket = this.#socket
     if (opened.hasSubscribers) opened.publish({ socket, request })
     this.#run(() => this.#endpoint.handler.call(this.#instance, socket, request), (error) => this.onFault('handler', error, undefined), () => receiver.handlerSettled())
     start()
@@ -89,15 +94,15 @@ export class Session implements FaultSink {
     if ((kind === 'handler' || kind === 'listener') && this.#endedWithConnection(thrown)) return
     const { errorHandler } = this.#endpoint.options
     const error = describe(thrown, kind)
-    if (failed.hasSubscribers) failed.publish({ socket: this.#open.socket, kind, error })
+    if (failed.hasSubscribers) failed.publish({ socket: this.#socket, kind, error })
     if (errorHandler === undefined) return this.#onFaultByDefault(kind, error)
-    this.#run(() => errorHandler(error as never, this.#open.socket, this.#request!, message), (failure) => {
+    this.#run(() => errorHandler(error as never, this.#socket, this.#request!, message), (failure) => {
       if (!this.#endedWithConnection(failure)) this.#onFaultByDefault('handler', describe(failure, 'handler'))
     })
   }
 
   onInvalidMessage ({ error, message }: InvalidMessage): void {
-    const { socket } = this.#open
+    const socket = this.#socket
     const { onInvalidMessage } = this.#endpoint.options
     this.#endpoint.counters.invalidMessages++
     if (onInvalidMessage === undefined) {
@@ -115,12 +120,13 @@ export class Session implements FaultSink {
   }
 
   onClosed (): void {
-    const { connection, socket } = this.#open
+    const connection = this.#connection
+    const socket = this.#socket
     const { registry, counters, hooks, conventions } = this.#endpoint
     registry.delete(socket)
     conventions.onClosed(socket)
     counters.onClosed(connection)
-    this.#release()
+    this.#place.release()
     const { closeCode, closeReason } = connection
     if (closed.hasSubscribers) closed.publish({ socket, code: closeCode, reason: closeReason, wasClean: connection.wasClean })
     for (const hook of hooks.onClose) {
@@ -131,7 +137,7 @@ export class Session implements FaultSink {
       code: connection.closeCode,
       reason: connection.closeReason,
       sentCode: connection.sentCloseCode,
-      durationMs: Math.round(performance.now() - this.#openedAt),
+      durationMs: now() - this.#openedAt,
       bytesReceived: connection.bytesReceived,
       bytesSent: connection.output.writtenBytes,
       messagesReceived: connection.messagesReceived,
@@ -142,7 +148,7 @@ export class Session implements FaultSink {
 
   /** Whether the application gave up because its connection has ended, which is no fault. */
   #endedWithConnection (thrown: unknown): boolean {
-    if (!isClosedRejection(thrown) || this.#open.socket.readyState === WebSocket.OPEN) return false
+    if (!isClosedRejection(thrown) || this.#socket.readyState === WebSocket.OPEN) return false
     this.#line('debug', { err: thrown }, 'a websocket handler ended with its connection')
     return true
   }
@@ -151,7 +157,7 @@ export class Session implements FaultSink {
     // A slow peer that was dropped is worth more than a peer's mistake.
     const level = kind === 'limit' && error.closeCode === CloseCode.AbnormalClosure ? 'warn' : LEVELS[kind]
     this.#line(level, { err: error, kind }, `websocket ${kind} error`)
-    const { socket } = this.#open
+    const socket = this.#socket
     if ((kind === 'handler' || kind === 'listener') && socket.readyState === WebSocket.OPEN) this.#endpoint.conventions.endAfterFault(socket)
   }
 
@@ -174,16 +180,21 @@ export class Session implements FaultSink {
   }
 
   #line (level: Level, fields: object, text: string): void {
-    const now = performance.now()
+    const time = now()
     // An error of the application is not lost because of what its peer has done just before.
-    if (now - (level === 'error' ? this.#lastErrorAt : this.#lastLineAt) < FAULT_LINE_MS) {
+    if (time - (level === 'error' ? this.#lastErrorAt : this.#lastLineAt) < FAULT_LINE_MS) {
       this.#suppressedLines++
       return
     }
-    this.#lastLineAt = now
-    if (level === 'error') this.#lastErrorAt = now
+    this.#lastLineAt = time
+    if (level === 'error') this.#lastErrorAt = time
     this.#log[level](fields, text)
   }
+}
+
+/** Whole milliseconds: unlike others they lie in the object itself. */
+function now (): number {
+  return Math.round(performance.now())
 }
 
 /** Of text that a peer has sent, what a log line holds. An address may be its text as well, behind a proxy; over a unix socket there is none. */

@@ -7,6 +7,7 @@ import { ServerResponse, STATUS_CODES, type IncomingMessage, type OutgoingHttpHe
 import type { Duplex } from 'node:stream'
 import { FST_WS_ERR_HANDSHAKE_TIMEOUT } from '../errors.ts'
 import type { OpeningHandshake } from '../handshake/server-handshake.ts'
+import type { Place } from './places.ts'
 
 /** Where an upgrade is kept on its raw request. */
 const kUpgrade = Symbol('fastify-duplex.upgrade')
@@ -42,8 +43,8 @@ export class Upgrade {
   handshake: OpeningHandshake | undefined
   /** It does not become a connection: it was refused, or the client has left. */
   isOver = false
-  /** Gives back its place among the connections; set when it has one. */
-  release: () => void = noop
+  /** Among the connections; set when it has one. */
+  place: Place | undefined
   /** Called when it does not become a connection: with the status of the refusal, or undefined if the client has left. */
   onRefused: (statusCode: number | undefined) => void = noop
 
@@ -122,7 +123,7 @@ export class Upgrade {
 
   #end (statusCode: number | undefined): void {
     this.isOver = true
-    this.release()
+    this.place?.release()
     this.onRefused(statusCode)
   }
 }

@@ -24,7 +24,7 @@ import { DeflateCodec, type DeflateSettings } from './deflate.ts'
 import { ProtocolError } from './errors.ts'
 import { FrameParser, type FrameSink } from './frame-parser.ts'
 import { MessageAssembler, type MessageSink, type TextAs } from './message-assembler.ts'
-import { MessageSender } from './message-sender.ts'
+import { MessageSender, type SenderSink } from './message-sender.ts'
 import { OutputBuffer, type WriteCallback } from './output-buffer.ts'
 import { PeerRates, type RateLimit } from './peer-rates.ts'
 import type { SharedMessage } from './shared-message.ts'
@@ -55,6 +55,12 @@ export interface ConnectionHandler {
   onClose (code: number, reason: string, wasClean: boolean): void
 }
 
+/** What moves the octets of a connection. */
+export interface ConnectionDriver {
+  /** `output`, `reading`, `more` or `shutdown` has changed outside `receive` and `continue`. */
+  onWake (): void
+}
+
 export interface ConnectionOptions {
   readonly role: Role
   readonly maxMessageBytes: number
@@ -83,13 +89,13 @@ const FRAMES_PER_TURN = 256
 const FRAMES_PER_CLOCK = 32
 const TURN_MS = 5
 
-export class Connection implements FrameSink, MessageSink {
+export class Connection implements FrameSink, MessageSink, SenderSink {
   readonly role: Role
   readonly output = new OutputBuffer()
   /** Told what arrives; set by whoever wires the connection, before the first byte. */
   handler!: ConnectionHandler
-  /** Called when one of the four facts below has changed outside `receive` and `continue`. */
-  onWake: () => void = noop
+  /** Does what the connection wants; set by it. */
+  driver: ConnectionDriver = UNDRIVEN
 
   state: ConnectionState = State.Open
   /** Input was kept back: `continue` wants to be called when the event loop has had its turn. */
@@ -116,7 +122,8 @@ export class Connection implements FrameSink, MessageSink {
   readonly #autoPong: boolean
   /** The last state in which messages are delivered. */
   readonly #delivering: ConnectionState
-  readonly #rates: PeerRates
+  /** Without a limit undefined until the first control frame comes, or reading stops. */
+  #peerRates: PeerRates | undefined
 
   /** Input that was not parsed yet. */
   #rest: Buffer | undefined
@@ -139,13 +146,12 @@ export class Connection implements FrameSink, MessageSink {
     this.#deflate = deflate === undefined ? undefined : new DeflateCodec(role, deflate)
     this.#parser = new FrameParser(role, this, deflate !== undefined)
     this.#assembler = new MessageAssembler(this, maxMessageBytes, options.textAs)
-    this.#sender = new MessageSender(role, this.output, this.#deflate)
-    this.#sender.onProgress = () => this.#wake()
+    this.#sender = new MessageSender(role, this.output, this.#deflate, this)
     this.#maxMessageBytes = maxMessageBytes
     this.#highWaterMarkBytes = options.highWaterMarkBytes
     this.#autoPong = options.autoPong ?? true
     this.#delivering = options.deliversWhileClosing === true ? State.CloseSent : State.Open
-    this.#rates = new PeerRates(rateLimit)
+    this.#peerRates = rateLimit === undefined ? undefined : new PeerRates(rateLimit)
   }
 
   /** Whether both Close frames have passed (§7.1.4). */
@@ -180,7 +186,7 @@ export class Connection implements FrameSink, MessageSink {
     this.bytesReceived += chunk.length
     // §5.5.1, §7.1.7: after a Close, or a failure, nothing that comes is looked at.
     if (this.state > State.CloseSent) return
-    if (!this.#rates.takeBytes(chunk.length)) return this.fail(new ProtocolError(CloseCode.PolicyViolation, 'too many bytes a second'))
+    if (this.#peerRates !== undefined && !this.#peerRates.takeBytes(chunk.length)) return this.fail(new ProtocolError(CloseCode.PolicyViolation, 'too many bytes a second'))
     if (this.#rest !== undefined) {
       this.#rest = Buffer.concat([this.#rest, chunk])
       this.#restIsOwn = true
@@ -328,7 +334,11 @@ export class Connection implements FrameSink, MessageSink {
     this.#wake()
   }
 
-  // What the parser finds
+  // What the sender and the parser tell
+
+  onProgress (): void {
+    this.#wake()
+  }
 
   onFrame (opcode: number, fin: boolean, rsv1: boolean, buffer: Buffer, start: number, end: number): void {
     if (opcode >= Opcode.Close) this.#onControl(opcode, buffer, start, end)
@@ -346,7 +356,7 @@ export class Connection implements FrameSink, MessageSink {
   }
 
   onMessage (data: string | Buffer, isBinary: boolean): void {
-    if (!this.#rates.takeMessage(this.#turnStart)) throw new ProtocolError(CloseCode.PolicyViolation, 'too many messages a second')
+    if (this.#peerRates !== undefined && !this.#peerRates.takeMessage(this.#turnStart)) throw new ProtocolError(CloseCode.PolicyViolation, 'too many messages a second')
     this.messagesReceived++
     this.handler.onMessage(data, isBinary)
   }
@@ -402,6 +412,10 @@ export class Connection implements FrameSink, MessageSink {
 
   #failBy (error: unknown): void {
     this.fail(error instanceof ProtocolError ? error : new ProtocolError(CloseCode.InternalError, 'internal error', { cause: error }))
+  }
+
+  get #rates (): PeerRates {
+    return (this.#peerRates ??= new PeerRates(undefined))
   }
 
   /** Whether `continue` has something to do. */
@@ -503,8 +517,8 @@ export class Connection implements FrameSink, MessageSink {
   }
 
   #wake (): void {
-    if (!this.#inTurn) this.onWake()
+    if (!this.#inTurn) this.driver.onWake()
   }
 }
 
-function noop (): void {}
+const UNDRIVEN: ConnectionDriver = { onWake () {} }

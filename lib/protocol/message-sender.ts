@@ -22,9 +22,12 @@ interface Waiting {
 /** How much of what waited is compressed at once before the event loop gets its turn: what is left goes through a job. */
 const BURST_BYTES = 128 * 1024
 
+export interface SenderSink {
+  /** Something was written that had to wait. */
+  onProgress (): void
+}
+
 export class MessageSender {
-  /** Called when something was written that had to wait. */
-  onProgress: () => void = noop
   /** Application data that waits to be compressed, or behind what is. */
   pendingBytes = 0
 
@@ -32,20 +35,22 @@ export class MessageSender {
   readonly #writer: FrameWriter
   readonly #role: Role
   readonly #deflate: DeflateCodec | undefined
+  readonly #sink: SenderSink
   #sendingFragments = false
   /** A message is being compressed by a job. */
   #compressing = false
   #firstWaiting: Waiting | undefined
   #lastWaiting: Waiting | undefined
   #stopped = false
-  /** What may still be compressed at once in this turn; without limit when the application sends, which is its own turn. */
-  #burst = Infinity
+  /** What may still be compressed at once in this turn; undefined, without limit, when the application sends, which is its own turn. */
+  #burst: number | undefined
 
-  constructor (role: Role, output: OutputBuffer, deflate: DeflateCodec | undefined) {
+  constructor (role: Role, output: OutputBuffer, deflate: DeflateCodec | undefined, sink: SenderSink) {
     this.#role = role
     this.#output = output
     this.#writer = new FrameWriter(role, output)
     this.#deflate = deflate
+    this.#sink = sink
   }
 
   /** Whether a message of ours has begun whose last fragment is still to come. */
@@ -150,8 +155,8 @@ export class MessageSender {
   #write (payload: Uint8Array, opcode: number, fin: boolean, compresses: boolean): void {
     if (!compresses) {
       this.#writer.writeFrame(opcode, fin, payload)
-    } else if (this.#burst > 0 && this.#deflate!.compressesNow(payload.length)) {
-      this.#burst -= payload.length
+    } else if ((this.#burst === undefined || this.#burst > 0) && this.#deflate!.compressesNow(payload.length)) {
+      if (this.#burst !== undefined) this.#burst -= payload.length
       this.#writeMessage(payload, opcode, this.#deflate!.compress(payload))
     } else {
       this.#compressLater(payload, opcode)
@@ -207,8 +212,8 @@ export class MessageSender {
       this.pendingBytes -= bytes
       run()
     }
-    this.#burst = Infinity
-    this.onProgress()
+    this.#burst = undefined
+    this.#sink.onProgress()
   }
 }
 

@@ -18,7 +18,7 @@ const CONTROL_FRAMES_PER_SECOND = 100
 export class PeerRates {
   readonly #messages: TokenBucket | undefined
   readonly #bytes: TokenBucket | undefined
-  #control: TokenBucket | undefined
+  readonly #controlFrames = new TokenBucket(CONTROL_FRAMES_PER_SECOND, CONTROL_FRAMES_PER_SECOND)
   #stoppedAt = 0
 
   /** Without a limit messages and bytes may come at any rate. */
@@ -53,10 +53,5 @@ export class PeerRates {
     this.#messages?.grant(stoppedMs)
     this.#bytes?.grant(stoppedMs)
     this.#controlFrames.grant(stoppedMs)
-  }
-
-  /** Made when first needed: most connections hold none. */
-  get #controlFrames (): TokenBucket {
-    return (this.#control ??= new TokenBucket(CONTROL_FRAMES_PER_SECOND, CONTROL_FRAMES_PER_SECOND))
   }
 }

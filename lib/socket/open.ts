@@ -2,7 +2,6 @@
  * The one place where connection, transport and socket are wired together.
  */
 import type { Duplex } from 'node:stream'
-import { FST_WS_ERR_SOCKET } from '../errors.ts'
 import { Connection } from '../protocol/connection.ts'
 import type { Role } from '../protocol/constants.ts'
 import type { DeflateSettings } from '../protocol/deflate.ts'
@@ -59,14 +58,10 @@ export function openWebSocket (duplex: Duplex, options: OpenOptions): OpenConnec
     deflate,
     rateLimit: limits.rateLimit
   })
-  const transport = new Transport(duplex, connection, limits)
   const receiver = new Receiver(connection, subprotocol, limits, faults)
   connection.handler = receiver
-  transport.onError = (error) => receiver.onSocketError(error)
-  const watch = receiver.watch = new Watch(connection, transport, limits, options.ticker, () => {
-    transport.terminate()
-    receiver.fault('socket', new FST_WS_ERR_SOCKET('the peer gave no sign of life'))
-  })
+  const transport = new Transport(duplex, connection, limits, receiver)
+  const watch = receiver.watch = new Watch(connection, transport, limits, options.ticker, receiver)
   const socket = new WebSocket({ connection, transport, receiver, watch, ...options })
   return {
     socket,

@@ -11,10 +11,11 @@ import { CloseCode } from '../protocol/constants.ts'
 import { State, type Connection, type ConnectionHandler } from '../protocol/connection.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import { InvalidMessage, type Subprotocol } from '../subprotocol/subprotocol.ts'
+import type { TransportHandler } from '../transport/transport.ts'
 import { messageReceived } from './channels.ts'
 import type { FaultSink } from './faults.ts'
 import { MessageQueue } from './message-queue.ts'
-import type { Watch } from './watch.ts'
+import type { Watch, WatchSink } from './watch.ts'
 
 export type BinaryType = 'nodebuffer' | 'arraybuffer' | 'fragments'
 
@@ -48,7 +49,7 @@ export interface Waiter {
   settle (message: unknown): void
 }
 
-export class Receiver implements ConnectionHandler {
+export class Receiver implements ConnectionHandler, TransportHandler, WatchSink {
   /** The socket, set by it; what happens is emitted there. */
   emitter!: EventEmitter
   binaryType: BinaryType = 'nodebuffer'
@@ -75,8 +76,8 @@ export class Receiver implements ConnectionHandler {
   #closed: Promise<CloseInfo> | undefined
   #resolveClosed: ((info: CloseInfo) => void) | undefined
   #abort: AbortController | undefined
-  /** Called when the connection ceases to be open, and never again. */
-  onClosingOnce: (() => void) | undefined
+  /** Those who wait for `drain`. */
+  #undrained: Array<() => void> | undefined
 
   constructor (connection: Connection, subprotocol: Subprotocol, limits: ReceiverLimits, faults: FaultSink) {
     this.#connection = connection
@@ -99,6 +100,23 @@ export class Receiver implements ConnectionHandler {
       if (this.#connection.state !== State.Open) this.#abort.abort(this.closedError())
     }
     return this.#abort.signal
+  }
+
+  /** Resolves with the next `drain`; rejects if the connection ceases to be open before. */
+  drained (): Promise<void> {
+    return new Promise((resolve, reject) => {
+      (this.#undrained ??= []).push(() => {
+        if (this.#connection.state === State.Open) resolve()
+        else reject(this.closedError())
+      })
+      if (this.#connection.state !== State.Open) this.#settleUndrained()
+    })
+  }
+
+  #settleUndrained (): void {
+    const waiting = this.#undrained
+    this.#undrained = undefined
+    if (waiting !== undefined) for (const settle of waiting) settle()
   }
 
   closedError (): Error {
@@ -210,15 +228,17 @@ export class Receiver implements ConnectionHandler {
     this.#emit('pong', payload)
   }
 
-  onDrain (): void { this.#emit('drain') }
+  onDrain (): void {
+    this.#settleUndrained()
+    this.#emit('drain')
+  }
 
   onClosing (): void {
     // What had arrived is still to be had, whoever had paused.
     this.#paused = false
     this.watch?.stop()
     this.#abort?.abort(this.closedError())
-    this.onClosingOnce?.()
-    this.onClosingOnce = undefined
+    this.#settleUndrained()
     this.#handOutOrEnd()
   }
 
@@ -232,6 +252,10 @@ export class Receiver implements ConnectionHandler {
     if (this.#connection.state === State.Closed) return
     this.#connection.abort()
     this.fault('socket', Object.assign(new FST_WS_ERR_SOCKET(error.message), { cause: error }))
+  }
+
+  onDead (): void {
+    this.fault('socket', new FST_WS_ERR_SOCKET('the peer gave no sign of life'))
   }
 
   onClose (code: number, reason: string): void {

@@ -22,6 +22,11 @@ export interface WatchLimits {
   readonly messageTimeoutMs: number
 }
 
+export interface WatchSink {
+  /** The peer was taken for dead, and the connection is terminated. */
+  onDead (): void
+}
+
 interface Deadline {
   readonly at: number
   readonly code: number
@@ -33,15 +38,15 @@ const LONGEST_PERIOD_MS = 1_000
 const PERIODS = 4
 
 export class Watch implements Ticking {
-  /** Milliseconds from the last heartbeat's ping to its pong; NaN before. */
-  latencyMs = NaN
+  /** Milliseconds from the last heartbeat's ping to its pong; undefined before. */
+  latencyMs: number | undefined
 
   readonly #connection: Connection
   readonly #transport: Transport
   readonly #limits: WatchLimits
   readonly #ticker: Ticker
   readonly #periodMs: number
-  readonly #onDead: () => void
+  readonly #sink: WatchSink
 
   /** Whether we read at the last tick. */
   #wasReading = false
@@ -63,23 +68,22 @@ export class Watch implements Ticking {
   #pingedAt = 0
   #pings = 0
   #deadline: Deadline | undefined
-  #endOfLife = Infinity
+  #endOfLife: number | undefined
 
-  /** `onDead` is called when the peer is taken for dead, and terminates. */
-  constructor (connection: Connection, transport: Transport, limits: WatchLimits, ticker: Ticker, onDead: () => void) {
+  constructor (connection: Connection, transport: Transport, limits: WatchLimits, ticker: Ticker, sink: WatchSink) {
     this.#connection = connection
     this.#transport = transport
     this.#limits = limits
     this.#ticker = ticker
     this.#periodMs = periodFor(limits)
-    this.#onDead = onDead
+    this.#sink = sink
   }
 
   /** Begins to tick, if there is something to watch. */
   start (): void {
     if (this.#connection.state !== State.Open) return
     const { heartbeat, messageTimeoutMs } = this.#limits
-    if (heartbeat !== false || messageTimeoutMs > 0 || this.#endOfLife !== Infinity || this.#deadline !== undefined) this.#ticker.add(this.#periodMs, this)
+    if (heartbeat !== false || messageTimeoutMs > 0 || this.#endOfLife !== undefined || this.#deadline !== undefined) this.#ticker.add(this.#periodMs, this)
   }
 
   stop (): void {
@@ -118,7 +122,7 @@ export class Watch implements Ticking {
 
   #checkDeadlines (): void {
     const now = Date.now()
-    if (now >= this.#endOfLife) this.#connection.close(EXPIRED.code, EXPIRED.reason)
+    if (this.#endOfLife !== undefined && now >= this.#endOfLife) this.#connection.close(EXPIRED.code, EXPIRED.reason)
     else if (this.#deadline !== undefined && now >= this.#deadline.at) this.#connection.close(this.#deadline.code, this.#deadline.reason)
   }
 
@@ -179,7 +183,8 @@ export class Watch implements Ticking {
       // Our ping may wait behind other octets, here or in the kernel.
       this.#silentMs = 0
     } else if (this.#silentMs >= timeoutMs) {
-      this.#onDead()
+      this.#transport.terminate()
+      this.#sink.onDead()
     }
   }
 

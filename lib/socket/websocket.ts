@@ -101,7 +101,6 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
   readonly #extensions: string
   readonly #url: string
   #data: SocketData | undefined
-  #drained: Array<() => void> | undefined
 
   /** Made by `openWebSocket` alone. @internal */
   constructor (parts: WebSocketParts) {
@@ -116,7 +115,6 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
     this.#receiver = parts.receiver
     this.#watch = parts.watch
     parts.receiver.emitter = this
-    parts.transport.onDrain = () => this.#onWritten()
   }
 
   get CONNECTING (): 0 { return READY_STATE.CONNECTING }
@@ -153,7 +151,7 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
   }
 
   /** Milliseconds from the last heartbeat's ping to its pong; NaN before the first. */
-  get latencyMs (): number { return this.#watch.latencyMs }
+  get latencyMs (): number { return this.#watch.latencyMs ?? NaN }
 
   /** A place for what belongs to the connection; made when first touched. */
   get data (): SocketData { return (this.#data ??= {} as SocketData) }
@@ -280,31 +278,9 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
     return false
   }
 
-  #onWritten (): void {
-    if (this.#transport.unsentBytes > this.#limits.highWaterMarkBytes) return
-    this.#transport.wantsDrain = false
-    this.#settleDrained()
-    this.#receiver.onDrain()
-  }
-
-  #settleDrained (): void {
-    const drained = this.#drained
-    this.#drained = undefined
-    if (drained !== undefined) for (const settle of drained) settle()
-  }
-
   /** Resolves when `send` may go on: at once unless `writableNeedDrain`. Rejects with FST_WS_ERR_CLOSED when the connection is not open. */
-  drained (): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const settle = (): void => {
-        if (this.#connection.state === State.Open) resolve()
-        else reject(this.#receiver.closedError())
-      }
-      if (this.#connection.state !== State.Open || !this.writableNeedDrain) return settle()
-      this.#drained ??= []
-      this.#drained.push(settle)
-      this.#receiver.onClosingOnce = () => this.#settleDrained()
-    })
+  async drained (): Promise<void> {
+    if (this.#connection.state !== State.Open || this.writableNeedDrain) await this.#receiver.drained()
   }
 
   // Closing

@@ -8,32 +8,44 @@
 import { Buffer } from 'node:buffer'
 import type { Duplex } from 'node:stream'
 import { FST_WS_ERR_CLOSED } from '../errors.ts'
-import { State, type Connection } from '../protocol/connection.ts'
+import { State, type Connection, type ConnectionDriver } from '../protocol/connection.ts'
 import { CloseCode } from '../protocol/constants.ts'
 import type { OutputBatch } from '../protocol/output-buffer.ts'
 import { setImmediate } from './real-timers.ts'
 import { writeProgress, writesAtOnce } from './tcp.ts'
 
 export interface TransportOptions {
+  /** Unsent octets down to which `onDrain` waits. */
+  readonly highWaterMarkBytes: number
   /** From the end of Open to the destruction of the socket, whatever the peer does. */
   readonly closeTimeoutMs: number
 }
+
+/** Is told of the stream what the connection does not know. */
+export interface TransportHandler {
+  /** The error of the stream, at most once, before the connection is told that it is closed. */
+  onSocketError (error: Error): void
+  /** After `wantsDrain` was set: no more waits for the peer than `highWaterMarkBytes`. */
+  onDrain (): void
+}
+
+/** Where a stream keeps its transport. */
+const kTransport = Symbol('fastify-duplex.transport')
+type DrivenDuplex = Duplex & { [kTransport]: Transport }
 
 const NOTHING = Buffer.alloc(0)
 
 /** While `writeTogether` runs: those on which something was sent. */
 let gathered: Transport[] | undefined
 
-export class Transport {
+export class Transport implements ConnectionDriver {
   readonly duplex: Duplex
   readonly connection: Connection
-  /** Called with the error of the stream, at most once, before the connection is told that it is closed. */
-  onError: (error: Error) => void = noop
-  /** Called, while `wantsDrain` is set, after a batch has left. */
-  onDrain: () => void = noop
+  /** Whether `onDrain` is waited for. */
   wantsDrain = false
 
-  readonly #closeTimeoutMs: number
+  readonly #handler: TransportHandler
+  readonly #options: TransportOptions
   /** Whether a write that the kernel took leaves nothing behind in the stream. */
   readonly #writesAtOnce: boolean
 
@@ -49,15 +61,24 @@ export class Transport {
   #inFlight: OutputBatch | undefined
   #onWritten: ((error?: Error | null) => void) | undefined
 
-  constructor (duplex: Duplex, connection: Connection, options: TransportOptions) {
+  constructor (duplex: Duplex, connection: Connection, options: TransportOptions, handler: TransportHandler) {
     this.connection = connection
     this.duplex = duplex
-    this.#closeTimeoutMs = options.closeTimeoutMs
+    this.#options = options
+    this.#handler = handler
     this.#writesAtOnce = writesAtOnce(duplex)
-    connection.onWake = () => this.#wake()
-    duplex.on('error', (error) => this.onError(error))
-    duplex.on('close', () => this.#closed())
+    connection.driver = this
+    ;(duplex as DrivenDuplex)[kTransport] = this
+    duplex.on('error', Transport.#onError)
+    duplex.on('close', Transport.#onClose)
   }
+
+  // Listeners for all streams: closures of their own for each cost 320 B a connection.
+
+  static #onError (this: Duplex, error: Error): void { (this as DrivenDuplex)[kTransport].#handler.onSocketError(error) }
+  static #onClose (this: Duplex): void { (this as DrivenDuplex)[kTransport].#closed() }
+  static #onData (this: Duplex, chunk: Buffer): void { (this as DrivenDuplex)[kTransport].#receive(chunk) }
+  static #onEnd (this: Duplex): void { (this as DrivenDuplex)[kTransport].#receiveEof() }
 
   /** Octets that wait for the peer, framing included. */
   get unsentBytes (): number {
@@ -86,8 +107,8 @@ export class Transport {
   start (head: Buffer): void {
     const duplex = this.duplex
     this.#started = true
-    duplex.on('data', (chunk: Buffer) => this.#receive(chunk))
-    duplex.on('end', () => this.#receiveEof())
+    duplex.on('data', Transport.#onData)
+    duplex.on('end', Transport.#onEnd)
     if (duplex.destroyed) return this.#closed()
     if (head.length > 0) this.#receive(head)
     // A stream that was paused before it had a data listener stays so.
@@ -122,7 +143,7 @@ export class Transport {
     this.#endTurn()
   }
 
-  #wake (): void {
+  onWake (): void {
     if (this.#inTurn || this.#turnScheduled) return
     this.#turnScheduled = true
     if (gathered === undefined) process.nextTick(Transport.#endScheduledTurn, this)
@@ -181,7 +202,7 @@ export class Transport {
     const duplex = this.duplex
     if (duplex.destroyed) return
     // §7.1.1: the closing handshake may take its time, but not for ever.
-    this.#closeTimer ??= setTimeout(destroy, this.#closeTimeoutMs, duplex)
+    this.#closeTimer ??= setTimeout(destroy, this.#options.closeTimeoutMs, duplex)
     const { shutdown, output } = this.connection
     if (shutdown === 'destroy') {
       duplex.destroy()
@@ -240,7 +261,9 @@ export class Transport {
 
   static #drain (transport: Transport): void {
     transport.#drainScheduled = false
-    if (transport.wantsDrain) transport.onDrain()
+    if (!transport.wantsDrain || transport.unsentBytes > transport.#options.highWaterMarkBytes) return
+    transport.wantsDrain = false
+    transport.#handler.onDrain()
   }
 
   #closed (): void {
@@ -255,7 +278,6 @@ export class Transport {
 }
 
 function destroy (duplex: Duplex): void { duplex.destroy() }
-function noop (): void {}
 
 function writeAll (duplex: Duplex, chunks: readonly Buffer[], callback?: (error?: Error | null) => void): void {
   if (chunks.length === 1) {

@@ -132,7 +132,7 @@ export async function inflateOurs (setting: Setting, bytes: Buffer, cuts: readon
     connection.receive(bytes.subarray(start, end))
     while (connection.more || !connection.reading) {
       if (connection.more) connection.continue()
-      else await settled<undefined>((done) => { connection.onWake = () => done(undefined) })
+      else await settled<undefined>((done) => { connection.driver = { onWake: () => done(undefined) } })
     }
     start = end
   }

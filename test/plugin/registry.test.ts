@@ -1,66 +1,6 @@
 import { mock } from 'node:test'
 import t, { type Test } from 'tap'
-import type { ResolvedOptions } from '../../lib/plugin/options.ts'
 import { Registry } from '../../lib/plugin/registry.ts'
-
-const limits = (maxConnections: number, maxConnectionsPerAddress = Infinity): ResolvedOptions => ({ maxConnections, maxConnectionsPerAddress }) as ResolvedOptions
-
-/** What gives a place back; fails where there is none. */
-function place (registry: Registry, options: ResolvedOptions, address: string): () => void {
-  const result = registry.admit(options, { ip: address })
-  if (typeof result === 'string') throw new Error(result)
-  return result
-}
-
-t.test('places: so many and no more, and a place is given back once', async (t) => {
-  const registry = new Registry()
-  const options = limits(2)
-  const first = place(registry, options, '192.0.2.1')
-  const second = place(registry, options, '192.0.2.1')
-  t.equal(registry.admit(options, { ip: '192.0.2.2' }), 'maxConnections')
-  first()
-  first()
-  const third = place(registry, options, '192.0.2.2')
-  t.equal(registry.admit(options, { ip: '192.0.2.2' }), 'maxConnections')
-  second()
-  third()
-  place(registry, options, '')
-  place(registry, options, '')
-  t.equal(registry.admit(options, { ip: '' }), 'maxConnections')
-})
-
-t.test('places: so many of one address; what is refused takes none', async (t) => {
-  const registry = new Registry()
-  const options = limits(4, 2)
-  const first = place(registry, options, '192.0.2.1')
-  place(registry, options, '::ffff:192.0.2.1')
-  for (let i = 0; i < 5; i++) t.equal(registry.admit(options, { ip: '192.0.2.1' }), 'maxConnectionsPerAddress')
-  place(registry, options, '2001:db8::1')
-  place(registry, options, '2001:db8::2')
-  for (let i = 0; i < 5; i++) t.equal(registry.admit(options, { ip: '192.0.2.2' }), 'maxConnections', 'the limit of all comes first')
-  first()
-  first()
-  t.equal(registry.admit(options, { ip: '2001:db8::3' }), 'maxConnectionsPerAddress')
-  place(registry, options, '192.0.2.1')
-  t.equal(registry.admit(limits(100, 2), { ip: '192.0.2.1' }), 'maxConnectionsPerAddress')
-})
-
-t.test('places: those without an address are counted only with all', async (t) => {
-  const registry = new Registry()
-  for (let i = 0; i < 10; i++) place(registry, limits(10, 1), '')
-  t.equal(registry.admit(limits(10, 1), { ip: '' }), 'maxConnections')
-  for (let i = 0; i < 100; i++) place(registry, limits(Infinity), '192.0.2.1')
-})
-
-t.test('places: all are free when all have left', async (t) => {
-  const registry = new Registry()
-  const options = limits(1_000, 10)
-  for (let round = 0; round < 3; round++) {
-    const places = Array.from({ length: 1_000 }, (_, i) => place(registry, options, `192.0.2.${i % 100}`))
-    t.equal(registry.admit(options, { ip: '192.0.2.200' }), 'maxConnections')
-    for (const release of places) release()
-  }
-})
 
 class FakeSocket {
   readonly closes: Array<[number, string]> = []

@@ -56,7 +56,7 @@ class Real implements Endpoint {
   constructor (role: Role) {
     this.connection = connect({ role, maxMessageBytes: MAX_MESSAGE_BYTES, highWaterMarkBytes: HIGH_WATER_MARK_BYTES }).connection
     this.connection.handler = this.#recorder
-    this.connection.onWake = () => { this.#wakes++ }
+    this.connection.driver = { onWake: () => { this.#wakes++ } }
     this.#peer = framesTo(role)
     this.#recorder.onTold = (what) => {
       if (this.#reaction?.to !== what) return

@@ -54,9 +54,11 @@ function subject (role: Role, options: Partial<ConnectionOptions> = {}) {
   const peer = framesTo(role)
   let wakes = 0
   let woken: (() => void) | undefined
-  connection.onWake = () => {
-    wakes++
-    woken?.()
+  connection.driver = {
+    onWake () {
+      wakes++
+      woken?.()
+    }
   }
   return {
     role,

@@ -1425,7 +1425,7 @@ t.test('onWake', async t => {
         const on = subject(role)
         if (what === 'resume') on.connection.pause()
         let wakes = 0
-        on.connection.onWake = () => { wakes++ }
+        on.connection.driver = { onWake: () => { wakes++ } }
         call(on)
         t.equal(wakes, 1, `${role}: ${what}`)
         on.connection.abort()
@@ -1436,7 +1436,7 @@ t.test('onWake', async t => {
       const on = subject(role)
       on.connection.close(1000, '')
       let wakes = 0
-      on.connection.onWake = () => { wakes++ }
+      on.connection.driver = { onWake: () => { wakes++ } }
       on.connection.fail(new ProtocolError(1008, 'enough'))
       t.equal(wakes, 1, `${role}: fail while closing`)
     }
@@ -1447,7 +1447,7 @@ t.test('onWake', async t => {
       for (const [what, call] of CALLS) {
         const on = subject(role)
         let wakes = 0
-        on.connection.onWake = () => { wakes++ }
+        on.connection.driver = { onWake: () => { wakes++ } }
         on.recorder.onMessage = () => {
           if (what === 'resume') on.connection.pause()
           call(on)
@@ -1470,7 +1470,7 @@ t.test('onWake', async t => {
       const on = subject(role)
       on.receive(...Array.from({ length: 257 }, () => on.peer.text('a')))
       let wakes = 0
-      on.connection.onWake = () => { wakes++ }
+      on.connection.driver = { onWake: () => { wakes++ } }
       on.recorder.onMessage = () => { on.connection.sendText('reply') }
       on.connection.continue()
       t.equal(on.out().length, 1)

@@ -120,7 +120,7 @@ t.test('messages: those that came compressed count too, inflated at once or late
   for (const size of [10, 500_000]) {
     const { connection, recorder, events, peer } = subject('server', { deflate, rateLimit: { messagesPerSecond: 2, bytesPerSecond: Infinity, burst: 1 } })
     const compressed = deflateRawSync(Buffer.alloc(size, 'text of the message'), { finishFlush: 2 }).subarray(0, -4)
-    const woken = () => new Promise<void>((resolve) => { connection.onWake = resolve })
+    const woken = () => new Promise<void>((resolve) => { connection.driver = { onWake: resolve } })
     for (let i = 0; i < 3; i++) {
       connection.receive(copyAt(peer.frame({ opcode: 1, rsv: 4, payload: compressed }), 1))
       while (connection.state === State.Open && (!connection.reading || connection.more)) {
