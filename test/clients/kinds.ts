@@ -91,6 +91,18 @@ export const KINDS: readonly Kind[] = [
     agreed: { deflate: '', takeover: 'permessage-deflate' },
     lacks: ['answer']
   },
+  {
+    name: 'libwebsockets, C',
+    find () {
+      const cc = process.env.CC ?? '/usr/bin/cc'
+      probe('gcc libc6-dev libwebsockets-dev', { file: cc, args: ['-E', '-include', 'libwebsockets.h', '-x', 'c', '/dev/null'] })
+      // Compiles and runs: what does not compile is no missing package.
+      return { file: '/bin/sh', args: ['-c', '"$0" -Wall -O1 -o "$2" "$1" -lwebsockets && shift && exec "$@"', cc, join(FOLDER, 'libwebsockets.c'), join(ROOT, 'build', 'libwebsockets')] }
+    },
+    compresses: 'none',
+    agreed: NOTHING,
+    lacks: ['answer']
+  },
   ...['22', '24', '26'].map((line): Kind => ({
     name: `the global WebSocket of Node ${line}`,
     find: () => ({ file: binaryOf(line), args: [join(FOLDER, 'node.js')] }),
