@@ -9,8 +9,12 @@
 import { Buffer } from 'node:buffer'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { text as textOf } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
+import { tableUnder } from '../helpers/readme.ts'
+import { ROOT } from '../helpers/root.ts'
 import { KINDS, type Ability, type Command, type Kind } from './kinds.ts'
 import { startServer, type Server } from './server.ts'
 
@@ -51,14 +55,17 @@ const PARTS = 'in three parts'
 /** Of a masked frame with less than 126 octets. */
 const HEADER_BYTES = 6
 
+t.test('docs/conformance.md has a row for each', async (t) => {
+  const page = readFileSync(join(ROOT, 'docs/conformance.md'), 'utf8')
+  t.strictSame(tableUnder('Clients of others', page).map(([name]) => name), KINDS.map(({ name }) => name))
+})
+
 for (const kind of KINDS) {
   let command: Command
   try {
     command = kind.find()
   } catch (error) {
-    const reason = (error as Error).message
-    console.error(`${kind.name}: skipped, since it cannot be had: ${reason}`)
-    t.test(kind.name, { skip: reason }, () => {})
+    t.test(kind.name, { skip: `it cannot be had: ${(error as Error).message}` }, () => {})
     continue
   }
   t.test(kind.name, async (t) => {

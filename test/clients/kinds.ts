@@ -11,6 +11,7 @@ const FOLDER = join(ROOT, 'test', 'clients')
 const PROBE_MS = 60_000
 
 export interface Kind {
+  /** As in docs/conformance.md. */
   readonly name: string
   /** The command, without what every client is given; throws if something that it needs is not there. */
   readonly find: () => Command
@@ -44,14 +45,14 @@ const GOPATH = { GO111MODULE: 'off', GOPATH: '/usr/share/gocode' }
 
 export const KINDS: readonly Kind[] = [
   {
-    name: 'websockets, Python',
+    name: 'websockets (Python)',
     find: () => python('websockets'),
     compresses: 'both',
     agreed: AGREED,
     lacks: []
   },
   {
-    name: 'aiohttp, Python',
+    name: 'aiohttp (Python)',
     find: () => python('aiohttp'),
     compresses: 'both',
     agreed: AGREED,
@@ -59,7 +60,7 @@ export const KINDS: readonly Kind[] = [
     answersWith: 1000
   },
   {
-    name: 'gorilla/websocket, Go',
+    name: 'gorilla/websocket (Go)',
     find () {
       const file = process.env.GO_PATH ?? '/usr/bin/go'
       probe('golang-go golang-github-gorilla-websocket-dev', { file, args: ['list', 'github.com/gorilla/websocket'], env: GOPATH })
@@ -70,7 +71,7 @@ export const KINDS: readonly Kind[] = [
     lacks: []
   },
   {
-    name: 'java.net.http, Java',
+    name: 'java.net.http (Java)',
     find () {
       const file = process.env.JAVA_PATH ?? '/usr/bin/java'
       probe('default-jdk-headless', { file, args: ['--describe-module', 'jdk.compiler'] })
@@ -81,7 +82,7 @@ export const KINDS: readonly Kind[] = [
     lacks: []
   },
   {
-    name: 'Mojolicious, Perl',
+    name: 'Mojolicious (Perl)',
     find () {
       const file = process.env.PERL_PATH ?? '/usr/bin/perl'
       probe('libmojolicious-perl', { file, args: ['-MMojolicious', '-e', '1'] })
@@ -92,7 +93,7 @@ export const KINDS: readonly Kind[] = [
     lacks: ['answer']
   },
   {
-    name: 'libwebsockets, C',
+    name: 'libwebsockets (C)',
     find () {
       const cc = process.env.CC ?? '/usr/bin/cc'
       probe('gcc libc6-dev libwebsockets-dev', { file: cc, args: ['-E', '-include', 'libwebsockets.h', '-x', 'c', '/dev/null'] })
@@ -104,7 +105,7 @@ export const KINDS: readonly Kind[] = [
     lacks: ['answer']
   },
   ...['22', '24', '26'].map((line): Kind => ({
-    name: `the global WebSocket of Node ${line}`,
+    name: `Node ${line}`,
     find: () => ({ file: binaryOf(line), args: [join(FOLDER, 'node.js')] }),
     compresses: 'received',
     agreed: AGREED,

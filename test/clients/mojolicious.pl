@@ -13,6 +13,14 @@ use utf8;
 my ($url, $sizes) = @ARGV;
 my $ua = Mojo::UserAgent->new(inactivity_timeout => 60);
 
+# What is thrown in a callback would be no more than a warning.
+Mojo::IOLoop->singleton->reactor->unsubscribe('error')->on(error => sub ($reactor, $error) { fail($error) });
+
+sub fail ($error) {
+  print STDERR "$error\n";
+  exit 1;
+}
+
 # Text and binary of each size, and text of nothing but characters beyond the BMP.
 my @messages = map { (text_of($_), {binary => bytes_of($_)}) } split /,/, $sizes;
 push @messages, '😀𝄞𐍈' x 100;
@@ -32,7 +40,7 @@ sub with_socket ($path, $run, $headers = {}, $protocols = []) {
     }
   );
   my $result;
-  $promise->then(sub ($value) { $result = $value })->wait;
+  $promise->then(sub ($value) { $result = $value }, \&fail)->wait;
   return $result;
 }
 
