@@ -41,7 +41,7 @@ const NOTHING = { deflate: '', takeover: '' }
 
 const PYTHON = process.env.PYTHON_PATH ?? '/usr/bin/python3'
 /** Debian's Go packages are the sources of a GOPATH. */
-const GOPATH = { GO111MODULE: 'off', GOPATH: '/usr/share/gocode' }
+const GOPATH = { GO111MODULE: 'off', GOPATH: '/usr/share/gocode', GOFLAGS: '' }
 
 export const KINDS: readonly Kind[] = [
   {
