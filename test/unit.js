@@ -10,7 +10,7 @@ import { join } from 'node:path'
 const TESTS = join('build', 'test')
 const CORE = ['protocol', 'handshake']
 /** Each has a script, and needs what a machine may not have, or more time. */
-const APART = ['browser', 'package', 'proxies', 'strangers']
+const APART = ['browser', 'clients', 'package', 'proxies', 'strangers']
 
 const apart = process.argv[2] === 'all' ? APART : [...APART, ...CORE]
 const files = readdirSync(TESTS, { recursive: true })

@@ -1,31 +1,13 @@
 /**
- * The unit and integration tests on each line of Node that is supported: `npm run test:nodes [-- 22 26]`. The binaries
- * come from the npm package `node`, into a cache below node_modules. A line that cannot be had is skipped, with its
- * reason; without the one that runs this, that would be all of them, so it is always among them.
+ * The unit and integration tests on each line of Node that is supported: `npm run test:nodes [-- 22 26]`. A line that
+ * cannot be had is skipped, with its reason; without the one that runs this, that would be all of them, so it is always
+ * among them.
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
+import { binaryOf } from '../../build/test/nodes/binary.js'
 
 const LINES = ['20', '22', '24', '26']
-const CACHE = join('node_modules', '.cache', 'nodes')
-
-/** The binary of a line; throws if it cannot be installed, or does not run here. */
-function binaryOf (line) {
-  if (process.version.startsWith(`v${line}.`)) return process.execPath
-  const folder = join(CACHE, line)
-  const binary = join(process.cwd(), folder, 'node_modules', 'node', 'bin', 'node')
-  if (!existsSync(binary)) {
-    mkdirSync(folder, { recursive: true })
-    writeFileSync(join(folder, 'package.json'), '{ "private": true }')
-    const { status, stderr } = spawnSync('npm', ['install', '--no-package-lock', '--no-audit', '--no-fund', '--loglevel=error', `node@${line}`], { cwd: folder, encoding: 'utf8' })
-    if (status !== 0) throw new Error(`npm install node@${line}: ${stderr.trim()}`)
-  }
-  const { stdout, error } = spawnSync(binary, ['--version'], { encoding: 'utf8' })
-  if (error !== undefined) throw error
-  if (!stdout.startsWith(`v${line}.`)) throw new Error(`it is ${stdout.trim()}`)
-  return binary
-}
 
 /** Whether all tests pass. */
 function passes (binary) {
