@@ -5,6 +5,9 @@ import { once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
 import { WebSocket } from 'ws'
 
+/** Longer than anything takes. */
+const PATIENCE_MS = 15_000
+
 /** Closes the example when its test ends. */
 export function closing (t, app) {
   t.after(() => app.close())
@@ -25,11 +28,11 @@ export async function connected (t, url, protocols, options) {
   return client
 }
 
-/** Resolves as soon as `look ()` gives something; the time limit of the test ends it otherwise. */
+/** Resolves as soon as `look ()` gives something; rejects when it has given nothing for long. */
 export async function until (look) {
-  for (;;) {
+  for (const start = performance.now(); performance.now() - start < PATIENCE_MS; await setTimeout(5)) {
     const found = await look()
     if (found) return found
-    await setTimeout(5)
   }
+  throw new Error(`after ${PATIENCE_MS} ms there is still nothing of ${look}`)
 }
