@@ -2,7 +2,7 @@
  * The examples that need what is installed here: examples/graphql-ws.js and examples/yjs.js.
  */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFile, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -197,6 +197,19 @@ test('yjs: a name that is no name of a file is refused with 400, what is no mess
   await until(() => two.doc.getText('t').length > 0)
   wrong.terminate()
 })
+
+for (const name of ['graphql-ws.js', 'yjs.js']) {
+  test(`${name} listens when it is run, and ends by itself`, async (t) => {
+    const child = spawn(process.execPath, [join(folder, 'examples', name)], { env: { ...process.env, PORT: '0' }, stdio: ['ignore', 'pipe', 'inherit'] })
+    t.after(() => child.kill('SIGKILL'))
+    const exited = once(child, 'exit')
+    let printed = ''
+    child.stdout.setEncoding('utf8').on('data', (text) => { printed += text })
+    await until(() => printed.includes('Server listening'))
+    child.kill('SIGTERM')
+    assert.deepEqual(await exited, [0, null])
+  })
+}
 
 test('their types', () => {
   const { status, stdout } = spawnSync(process.execPath, [join(root, 'node_modules/@typescript/native/bin/tsc'), '--noEmit', '-p', folder], { encoding: 'utf8' })
