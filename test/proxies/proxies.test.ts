@@ -4,16 +4,20 @@
  */
 import type { FastifyInstance } from 'fastify'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { connect as connectHttp2 } from 'node:http2'
 import { connect } from 'node:net'
+import { join } from 'node:path'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
+import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
 import { WebSocket as WsClient } from 'ws'
 import type { DuplexOptions } from '../../types/options.ts'
-import { startApp, type Running } from '../helpers/app.ts'
+import { listen, startApp, type Running } from '../helpers/app.ts'
 import { frame } from '../helpers/frames.ts'
+import { ROOT } from '../helpers/root.ts'
 import { request, upgradeRequest, Wire, type RequestOptions, type WireResponse } from '../helpers/wire.ts'
-import { haproxy, HOST, nginx, startProxy, type Proxy, type ProxyOptions } from './proxy.ts'
+import { haproxy, HOST, nginx, shownBlock, startProxy, type Proxy, type ProxyOptions } from './proxy.ts'
 
 /** As docs/security.md has it. */
 const SERVER = { trustProxy: '127.0.0.1', forceCloseConnections: true }
@@ -235,6 +239,32 @@ for (const kind of [nginx, haproxy]) {
     t.ok([502, 503].includes(statusCode), String(statusCode))
   })
 }
+
+t.test('nginx: the example, whose configuration is that of the page', async (t) => {
+  const folder = join(ROOT, 'examples/behind-nginx')
+  t.equal(readFileSync(join(folder, 'nginx.conf'), 'utf8').replace(/^#.*\n\n/, ''), shownBlock('nginx'))
+
+  const { build } = await import(pathToFileURL(join(folder, 'server.js')).href)
+  const app: FastifyInstance = build()
+  t.teardown(() => app.close())
+  const { port } = await listen(app)
+  const proxy = await startProxy(nginx, { appPort: port })
+  t.teardown(() => proxy.stop())
+  const from = '127.0.0.3'
+  const headers = { Origin: `https://${HOST}:${proxy.port}`, 'X-Forwarded-For': '192.0.2.1' }
+  const opened = await shake(proxy, { path: '/whoami', from, headers })
+  t.equal(opened.statusCode, 101)
+  const [line] = await opened.wire.lines(1)
+  t.strictSame(JSON.parse(JSON.parse(line!.replace('text ', ''))), { address: from, url: `wss://${HOST}:${proxy.port}/whoami` })
+  t.equal((await shake(proxy, { path: '/whoami', headers: { Origin: 'https://evil.example' } })).statusCode, 403)
+
+  // The server's own limit, below that of nginx.
+  const others = await Promise.all(Array.from({ length: 49 }, () => shake(proxy, { path: '/whoami', from })))
+  t.ok(others.every(({ statusCode }) => statusCode === 101))
+  const { statusCode, headers: fields, body } = await shake(proxy, { path: '/whoami', from })
+  t.match({ statusCode, fields, body: JSON.parse(body) }, { statusCode: 503, fields: { 'retry-after': /\d/ }, body: { code: 'FST_WS_ERR_CONNECTIONS' } })
+  for (const { wire } of [opened, ...others]) wire.destroy()
+})
 
 t.test('nginx: without the port in Host, which $host drops, a page of a server on another port is refused', async (t) => {
   const { port } = await startApp(t, routes([]), {}, SERVER as never)

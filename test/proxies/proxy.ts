@@ -168,7 +168,8 @@ export async function startProxy (kind: Kind, { appPort, settings = {} }: ProxyO
   }
 }
 
-function shownBlock (language: string): string {
+/** What docs/security.md shows in this language. */
+export function shownBlock (language: string): string {
   const blocks = [...page.matchAll(/^```(\w+)\n(.*?)^```$/gms)].filter((match) => match[1] === language)
   if (blocks.length !== 1) throw new Error(`docs/security.md has ${blocks.length} blocks of ${language}, not one`)
   return blocks[0]![2]!
