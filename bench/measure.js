@@ -54,7 +54,16 @@ export class Server {
 
   /** `{ rss, heap }` in bytes after the garbage is collected; the heap is that of JavaScript. A server on Node also writes a snapshot of it, if a file is named. */
   memory (snapshotFile = '') {
-    this.#child.stdin.write(`${snapshotFile}\n`)
+    return this.#ask(`memory ${snapshotFile}`)
+  }
+
+  /** Where the time of a server on Node goes in so many milliseconds, as `servers/profile.js` has it. */
+  profile (ms) {
+    return this.#ask(`profile ${ms}`)
+  }
+
+  #ask (question) {
+    this.#child.stdin.write(`${question.trim()}\n`)
     return this.#line()
   }
 

@@ -16,18 +16,19 @@ const KIB = 1024
 /** The chart is about parts of ws; what takes longer is cut. */
 const MOST_OF_WS = 1.6
 
-const missing = [...Object.keys(scenarios), 'growth', 'memory'].filter((name) => readResult(name) === undefined)
-if (missing.length > 0) throw new Error(`not measured yet: ${missing.join(', ')} (npm run bench, bench:growth, bench:memory)`)
+const missing = [...Object.keys(scenarios), 'growth', 'memory', 'profile'].filter((name) => readResult(name) === undefined)
+if (missing.length > 0) throw new Error(`not measured yet: ${missing.join(', ')} (npm run bench, bench:growth, bench:memory, bench:profile)`)
 
 const measured = Object.entries(scenarios).map(([name, scenario]) => ({ ...scenario, ...readResult(name) }))
 const timed = measured.filter(({ load }) => load !== 'hold')
 const held = measured.filter(({ load }) => load === 'hold')
 const growth = readResult('growth')
 const memory = readResult('memory')
+const profile = readResult('profile')
 
 /** All results must be of one machine, or their ratios say nothing of each other. */
 function circumstances () {
-  const all = [...measured, growth, memory]
+  const all = [...measured, growth, memory, profile]
   const only = (key) => {
     const values = [...new Set(all.map((result) => result[key]))]
     if (values.length > 1) throw new Error(`the results are of different machines: ${values.join(', ')}. Measure those again that are older`)
@@ -76,6 +77,18 @@ function peerTable (cell) {
     const medians = Object.fromEntries(mediansOf(rounds).map((figures) => [figures.name, figures]))
     return [what, ...peers.map((peer) => medians[peer] === undefined ? '' : cell(medians[peer], rounds))]
   }))
+}
+
+/** A row for each timed scenario: where the time of ours goes, and that of net. */
+function profileRows () {
+  const percent = (share) => `${Math.round(100 * share)} %`
+  return timed.map(({ what }) => {
+    const [name] = Object.entries(scenarios).find(([, scenario]) => scenario.what === what)
+    const { ours, net } = profile.profiles[name]
+    const cell = (of) => net === undefined ? percent(of(ours)) : `${percent(of(ours))} (${percent(of(net))})`
+    const alone = (owner) => percent(ours.shares[owner])
+    return [what, cell(({ kernel }) => kernel), cell(({ shares }) => shares.native), cell(({ shares }) => shares.node), alone('ours'), alone('fastify'), alone('handler'), cell(({ shares }) => shares.gc)]
+  })
 }
 
 function growthTable (rows, first, label, peers, cell) {
@@ -130,6 +143,13 @@ const page = [
   'In brackets: as part of that of ws.',
   '',
   ...peerTable((figures, rounds) => `${cpu(figures)} (${ratioOf(rounds, figures.name, 'ws').toFixed(2)})`),
+  '## Where the time goes',
+  '',
+  'Of ours, and in brackets of net, which does nothing but give bytes back. The kernel and the threads beside that of JavaScript (garbage',
+  'collection, the thread pool) are in the CPU time as the kernel counts it; the other columns are shares of the samples on the thread of',
+  'JavaScript, whose native part has the kernel in it. Profiling makes everything a little dearer.',
+  '',
+  ...table(['', 'in the kernel', 'native', "Node's JavaScript", 'ours', 'Fastify', 'handler', 'garbage'], profileRows()),
   '## Messages each second',
   '',
   'On one core. Where the server has time left (its CPU time times this is well below 1 s), the load was the limit, and this says little.',
