@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { refuseSocket, Upgrade, type Router } from './upgrade.ts'
+import { ignoreError, refuseSocket, Upgrade, type Router } from './upgrade.ts'
 
 /** Of Node 22.21 and 24.9: says for which requests the event is emitted. */
 type SelectiveServer = Server & { shouldUpgradeCallback?: (request: IncomingMessage) => boolean }
@@ -28,7 +28,7 @@ const DEFAULT_MOST_RAW_HEADERS = 2000
 export function listenForUpgrades (server: SelectiveServer, { route, hasRoute, timeoutMs }: UpgradeTarget): () => void {
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     // node:http has taken its own listener away: without one an ECONNRESET would end the process.
-    socket.on('error', ignore)
+    socket.on('error', ignoreError)
     if (server.listenerCount('upgrade') === 1) take(request, socket, head)
     else afterOthers(socket, hasRoute(request), timeoutMs, () => take(request, socket, head))
   }
@@ -36,7 +36,7 @@ export function listenForUpgrades (server: SelectiveServer, { route, hasRoute, t
     afterEarlierAnswers(socket, concernsWebSocket(request) ? timeoutMs : undefined, () => {
       if (mayHideFields(server, request)) return refuseSocket(socket, 431)
       if (concernsWebSocket(request)) return new Upgrade(request, socket, head).start(route)
-      socket.removeListener('error', ignore)
+      socket.removeListener('error', ignoreError)
       replay(server, request, socket, head)
     })
   }
@@ -125,5 +125,3 @@ function replay (server: Server, request: IncomingMessage, socket: Duplex, head:
 function withoutUpgradeFields (connection: string): string {
   return connection.split(',').filter((token) => !UPGRADE_FIELDS.has(token.trim().toLowerCase())).join(',')
 }
-
-function ignore (): void {}

@@ -111,6 +111,8 @@ export class Upgrade {
     // The request may live as long as the connection: it shall not keep all this alive.
     delete (this.#request as { [kUpgrade]?: Upgrade })[kUpgrade]
     open(socket, this.#head)
+    // Whoever has opened listens by now.
+    socket.removeListener('error', ignoreError)
   }
 
   /** The client has left while hooks still ran: they see an aborted request. */
@@ -129,6 +131,9 @@ export class Upgrade {
 }
 
 function noop (): void {}
+
+/** Of a socket that asks for an upgrade, until there is a connection to hear of its errors. */
+export function ignoreError (): void {}
 
 /** Answers on the raw response: the reply belongs to the hook that still runs. */
 function refuse (response: ServerResponse, { statusCode, code, message }: { statusCode?: number, code: string, message: string }): void {
