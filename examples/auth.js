@@ -147,5 +147,5 @@ if (process.argv[1] === import.meta.filename) {
     logger: true
   })
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close())
-  await app.listen({ port })
+  await app.listen({ host: '127.0.0.1', port })
 }

@@ -83,5 +83,5 @@ export function build ({ folder = join(tmpdir(), 'uploads'), maxFileBytes = 1024
 if (process.argv[1] === import.meta.filename) {
   const app = build({ logger: true })
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close())
-  await app.listen({ port: Number(process.env.PORT ?? 3000) })
+  await app.listen({ host: '127.0.0.1', port: Number(process.env.PORT ?? 3000) })
 }

@@ -116,5 +116,5 @@ if (process.argv[1] === import.meta.filename) {
   const ticking = setInterval(() => prices.set({ symbol: 'ACME', value: 100 + Math.random() }), 500)
   app.addHook('onClose', async () => clearInterval(ticking))
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close())
-  await app.listen({ port: Number(process.env.PORT ?? 3000) })
+  await app.listen({ host: '127.0.0.1', port: Number(process.env.PORT ?? 3000) })
 }

@@ -117,5 +117,5 @@ async function slowly (name, signal) {
 if (process.argv[1] === import.meta.filename) {
   const app = build({ logger: true })
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close())
-  await app.listen({ port: Number(process.env.PORT ?? 3000) })
+  await app.listen({ host: '127.0.0.1', port: Number(process.env.PORT ?? 3000) })
 }
