@@ -55,8 +55,9 @@ export function beginUpgrade (request: FastifyRequest, reply: FastifyReply, done
 export function checkUpgrade (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
   const upgrade = upgradeOf(request.raw)
   const endpoint = endpointOf(request)
-  // A client that has left while a hook before this one ran must not take a place, which nobody would give back.
-  if (upgrade === undefined || endpoint === undefined || upgrade.isOver) return done()
+  // A client that has left while a hook before this one ran must not take a place, which nobody would give back. Who has
+  // one already comes through here twice: this hook is in a scope and, registered later, in the one above.
+  if (upgrade === undefined || endpoint === undefined || upgrade.isOver || upgrade.place !== undefined) return done()
   const fault = faultIn(() => { upgrade.handshake = readHandshake(request.raw, endpoint.conventions.hostRequired) }, reply)
   if (fault !== undefined) return done(fault)
 
@@ -147,9 +148,9 @@ function expiryOf ({ options }: Endpoint, request: FastifyRequest): number | und
   return at
 }
 
-/** Whether a request that reached a WebSocket route asks to be upgraded, its handshake checked. */
-export function isChecked (request: FastifyRequest): boolean {
-  return upgradeOf(request.raw)?.handshake !== undefined
+/** Whether a request that reached a WebSocket route asks to be upgraded, has passed the checks and has its place. */
+export function isAdmitted (request: FastifyRequest): boolean {
+  return upgradeOf(request.raw)?.place !== undefined
 }
 
 function urlOf ({ protocol, host, url }: FastifyRequest): string {

@@ -7,7 +7,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from
 import { FST_WS_ERR_INVALID_OPTION, FST_WS_ERR_INVALID_ROUTE } from '../errors.ts'
 import { validateContracts, type Contract, type Contracts } from '../subprotocol/contract.ts'
 import type { SchemaCompiler } from '../subprotocol/validator.ts'
-import { acceptUpgrade, isChecked, kEndpoint, type EndpointSlot } from './accept.ts'
+import { acceptUpgrade, isAdmitted, kEndpoint, type EndpointSlot } from './accept.ts'
 import type { Conventions } from './conventions.ts'
 import { Endpoint, type SocketHandler } from './endpoint.ts'
 import { resolveRouteOptions, type ResolvedOptions } from './options.ts'
@@ -51,7 +51,7 @@ export function findRoute (scope: FastifyInstance, route: RouteOptions & WebSock
   route.handler = function (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply): unknown {
     const { endpoint, conventions } = slot
     if (conventions === undefined) return notAdopted(route.url, handler).call(this, request, reply)
-    if (endpoint !== undefined && isChecked(request)) return conventions.admit(request, reply, () => acceptUpgrade(this, endpoint, request, reply))
+    if (endpoint !== undefined && isAdmitted(request)) return conventions.admit(request, reply, () => acceptUpgrade(this, endpoint, request, reply))
     return plain === undefined ? conventions.answerPlainRequest(request, reply) : plain.call(this, request, reply)
   } as typeof route.handler
   return { scope, route, handler, slot }

@@ -77,9 +77,9 @@ export class Upgrade {
     route(request, response)
   }
 
-  /** A WebSocket route is found: from here on its hooks have so long. What is answered already may take its time. */
+  /** A WebSocket route is found: from here on its hooks have so long, whoever says it again. What is answered already may take its time. */
   limit (timeoutMs: number, answer: Answer, onTimeout: (error: Error) => void): void {
-    this.#timer = setTimeout(() => {
+    this.#timer ??= setTimeout(() => {
       if (this.#response!.headersSent || answer.sent) return
       const error = new FST_WS_ERR_HANDSHAKE_TIMEOUT(timeoutMs)
       onTimeout(error)

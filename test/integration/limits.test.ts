@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { bareApp, deferred, LEVEL, startApp } from '../helpers/app.ts'
+import { bareApp, deferred, LEVEL, listen, startApp } from '../helpers/app.ts'
 import duplex from '../../index.ts'
 import { upgradeRequest, Wire, type RequestOptions, type WireResponse } from '../helpers/wire.ts'
 
@@ -70,6 +70,25 @@ t.test('maxConnections: of the whole server, and plain requests are none', async
   t.equal((await app.inject('/plain')).statusCode, 200)
   await close(only)
   await close(await untilAdmitted(port, { path: '/scope' }))
+})
+
+t.test('maxConnections: each connection takes one place where a scope is registered before the one above it', async (t) => {
+  const { app } = bareApp(t)
+  await app.register(async (scope) => {
+    await scope.register(duplex, { maxConnections: 2 })
+    scope.get('/scope', { websocket: true }, () => {})
+  })
+  await app.register(duplex, { maxConnections: 2 })
+  route(app)
+  const { port } = await listen(app)
+  for (let i = 0; i < 5; i++) {
+    const first = await Wire.open(port, { path: '/scope' })
+    const second = await Wire.open(port)
+    t.equal(await statusOf(port, { path: '/scope' }), 503)
+    await close(first)
+    await close(second)
+    while (app.websockets.size > 0) await new Promise((resolve) => { setTimeout(resolve, 1) })
+  }
 })
 
 t.test('maxConnections: handshakes count while their hooks run, and no longer when they are refused, given up or too slow', async (t) => {
