@@ -475,9 +475,11 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
       this.#end(shutdown)
     } else {
       this.state = state
+      const wasReading = this.reading
       // Unless something is still to be delivered, nothing has a reason to hold up what comes: the peer's Close is in it.
       this.#paused = false
       if (this.#delivering === State.Open) this.#inflating = undefined
+      if (!wasReading && this.reading) this.#rates.resume()
       this.#parser.halted = this.#inflating !== undefined
       this.more = this.#hasMore
     }

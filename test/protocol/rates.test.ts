@@ -199,6 +199,24 @@ t.test('what the peer has begun and not finished: a header, a payload, a message
   }
 })
 
+t.test('nor while we did not read and then began to close', async (t) => {
+  const clock = fakeClock(t)
+  for (const [reason, rateLimit, frameOf] of [
+    ['too many control frames', undefined, (peer: any) => peer.ping('')],
+    ['too many bytes a second', { messagesPerSecond: Infinity, bytesPerSecond: 10_000, burst: 1 }, (peer: any) => peer.binary(Buffer.alloc(100 - 6))]
+  ] as const) {
+    for (const above of [0, 2]) {
+      const { connection, events, peer, receive } = subject('server', { rateLimit })
+      connection.pause()
+      clock.now += 5_000
+      connection.close(1000, '')
+      // 5 seconds' worth, and what may come at once besides.
+      for (let i = 0; i < 600 + above; i++) receive(frameOf(peer))
+      t.strictSame(events.filter((event) => event.startsWith('error')), above === 0 ? [] : [`error 1008 ${reason}`])
+    }
+  }
+})
+
 t.test('what came within its rates while we did not read fails nobody, and what came above them does', async (t) => {
   const clock = fakeClock(t)
   const rateLimit = { messagesPerSecond: 10, bytesPerSecond: 10_000, burst: 1 }
