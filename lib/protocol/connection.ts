@@ -186,7 +186,7 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
     this.bytesReceived += chunk.length
     // §5.5.1, §7.1.7: after a Close, or a failure, nothing that comes is looked at.
     if (this.state > State.CloseSent) return
-    if (this.#peerRates !== undefined && !this.#peerRates.takeBytes(chunk.length)) return this.fail(new ProtocolError(CloseCode.PolicyViolation, 'too many bytes a second'))
+    if (this.#peerRates !== undefined && !this.#peerRates.takeBytes(chunk.length, performance.now())) return this.fail(new ProtocolError(CloseCode.PolicyViolation, 'too many bytes a second'))
     if (this.#rest !== undefined) {
       this.#rest = Buffer.concat([this.#rest, chunk])
       this.#restIsOwn = true

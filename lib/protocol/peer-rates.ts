@@ -30,8 +30,8 @@ export class PeerRates {
   }
 
   /** Whether so many bytes may come now. */
-  takeBytes (count: number): boolean {
-    return this.#bytes === undefined || this.#bytes.take(count, performance.now())
+  takeBytes (count: number, nowMs: number): boolean {
+    return this.#bytes === undefined || this.#bytes.take(count, nowMs)
   }
 
   takeMessage (nowMs: number): boolean {

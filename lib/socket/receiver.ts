@@ -1,5 +1,6 @@
 /**
- * The receiving half of a WebSocket: what the connection tells becomes messages for whoever takes them, and events.
+ * What a WebSocket hears: what the connection and its transport tell becomes messages for whoever takes them, events, and
+ * the promises of those who wait.
  *
  * Messages are decoded and validated when they are handed over, in order. Until somebody takes them they wait in
  * a bounded queue; only when it is full does reading pause. There is one taker at a time: `message` listeners, an
@@ -103,7 +104,7 @@ export class Receiver implements ConnectionHandler, TransportHandler, WatchSink 
   }
 
   /** Resolves with the next `drain`; rejects if the connection ceases to be open before. */
-  drained (): Promise<void> {
+  untilDrain (): Promise<void> {
     return new Promise((resolve, reject) => {
       (this.#undrained ??= []).push(() => {
         if (this.#connection.state === State.Open) resolve()

@@ -260,7 +260,8 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
 
   /** What waits for the end of this tick, or to be compressed, does not wait for the peer. */
   get #isSlow (): boolean {
-    return this.#connection.output.blocked && this.#transport.unsentBytes > this.#limits.highWaterMarkBytes
+    const { output, pendingBytes } = this.#connection
+    return output.blocked && this.#transport.unsentBytes - pendingBytes > this.#limits.highWaterMarkBytes
   }
 
   /** Judged by what waited before this message, so that one of any size can go to an idle peer. */
@@ -280,7 +281,7 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
 
   /** Resolves when `send` may go on: at once unless `writableNeedDrain`. Rejects with FST_WS_ERR_CLOSED when the connection is not open. */
   async drained (): Promise<void> {
-    if (this.#connection.state !== State.Open || this.writableNeedDrain) await this.#receiver.drained()
+    if (this.#connection.state !== State.Open || this.writableNeedDrain) await this.#receiver.untilDrain()
   }
 
   // Closing

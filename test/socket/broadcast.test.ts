@@ -350,6 +350,13 @@ t.test('slow', async (t) => {
       t.equal((await wire.frames(3)).length, 3)
       t.equal(socket.readyState, socket.OPEN)
     }
+
+    const [blocked] = openMany(1, { deflate: DEFLATE, limits: { highWaterMarkBytes: 200 * 1024 } }) as [OpenedSocket]
+    await fill(blocked, 100 * 1024)
+    t.ok(blocked.connection.output.blocked)
+    blocked.socket.send(words(300_000))
+    t.ok(blocked.connection.pendingBytes >= 300_000)
+    t.strictSame(broadcast([blocked.socket], 'x', { slow: 'skip' }), { sent: 1, skipped: 0 }, 'behind something else as well')
   })
 })
 
