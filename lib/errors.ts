@@ -4,7 +4,7 @@
  * Registration errors say which option or route is wrong and what is allowed. Errors about a peer name
  * the rule that was broken and never quote what the peer sent. The core in `lib/protocol` has its own.
  */
-import createError from '@fastify/error'
+import { createError } from '@fastify/error'
 
 /** A wrong option at `register` or on a route: its name, and what is allowed. */
 export const FST_WS_ERR_INVALID_OPTION = createError('FST_WS_ERR_INVALID_OPTION', "fastify-duplex: the option '%s' must be %s", 500, TypeError)

@@ -22,6 +22,9 @@ import { upgradeOf } from './upgrade.ts'
 /** When a refused client may try again. */
 const RETRY_AFTER_SECONDS = 10
 
+/** In 1973. A number below it is one of seconds, which would end every session at once. */
+const LEAST_EXPIRY_MS = 1e11
+
 /** Where a route keeps its endpoint, in `config`. */
 export const kEndpoint = Symbol('fastify-duplex.endpoint')
 
@@ -144,7 +147,9 @@ function expiryOf ({ options }: Endpoint, request: FastifyRequest): number | und
   if (when === undefined) return undefined
   const at = timeOf(when)
   if (isThenable(when)) ignoreRejection(when)
-  if (at === undefined) throw new FST_WS_ERR_INVALID_OPTION('expiresAt', 'a function that returns a Date, a number of milliseconds since 1970, or undefined')
+  if (at === undefined || (at > 0 && at < LEAST_EXPIRY_MS)) {
+    throw new FST_WS_ERR_INVALID_OPTION('expiresAt', 'a function that returns a Date, a number of milliseconds since 1970 (not of seconds, as the exp of a JWT), or undefined')
+  }
   return at
 }
 

@@ -128,7 +128,8 @@ export class Endpoint {
       if (typeof handler !== 'function') throw new FST_WS_ERR_INVALID_ROUTE(this.url, `the handler for '${name}' is not a function`)
     }
     for (const name of names) {
-      if (!byName.has(name)) throw new FST_WS_ERR_INVALID_ROUTE(this.url, `there is a contract for '${name}' but no handler`)
+      if (byName.has(name)) continue
+      throw new FST_WS_ERR_INVALID_ROUTE(this.url, name === '' ? "'messages' needs a handler, whose name in the map is ''" : `there is a contract for '${name}' but no handler`)
     }
     return function (this: FastifyInstance, socket: AnySocket, request: FastifyRequest) {
       return byName.get(socket.protocol)!.call(this, socket, request)

@@ -11,12 +11,15 @@ export interface RouteHooks {
   readonly onClose: ReadonlyArray<WebSocketHooks['onClose']>
 }
 
+const PARAMETERS = { onOpen: 2, onClose: 3 } as const
+
 const kHooks = Symbol('fastify-duplex.hooks')
 type Scope = FastifyInstance & { [kHooks]?: { onOpen: Array<WebSocketHooks['onOpen']>, onClose: Array<WebSocketHooks['onClose']> } }
 
 /** Throws FST_WS_ERR_INVALID_OPTION for a name that is no hook, or what is no function. */
 export function addWebSocketHook (this: FastifyInstance, name: keyof WebSocketHooks, hook: (...args: any[]) => unknown): FastifyInstance {
   if (name !== 'onOpen' && name !== 'onClose') throw new FST_WS_ERR_INVALID_OPTION('name', "'onOpen' or 'onClose'")
+  if (hook?.length > PARAMETERS[name]) throw new FST_WS_ERR_INVALID_OPTION(name, `a function with ${PARAMETERS[name]} parameters, which may be async: there is no callback`)
   if (typeof hook !== 'function') throw new FST_WS_ERR_INVALID_OPTION(name, 'a function')
   const scope: Scope = this
   if (!Object.hasOwn(scope, kHooks)) inheritHooks(scope)

@@ -61,6 +61,8 @@ export const MOST_MS = 2 ** 31 - 1
 
 /** Options of Fastify's own `register`, which it hands on to the plugin. */
 const REGISTER_OPTIONS = ['prefix', 'logLevel', 'logSerializers']
+/** Names of ours that routes of Fastify have as well, and the one that may stand beside them. */
+const ROUTE_OPTIONS = ['errorHandler', 'schemaErrorFormatter', 'validatorCompiler', 'selectSubprotocol']
 const PLUGIN_ONLY = ['ajv', 'maxConnections', 'maxConnectionsPerAddress', 'shutdown']
 
 /** What other libraries call it, and what to use here. */
@@ -82,7 +84,6 @@ interface Rule {
 }
 
 const milliseconds: Rule = { allowed: `a whole number of milliseconds from 1 to ${MOST_MS}`, check: between(1, MOST_MS) }
-const anObject: Rule = { allowed: 'an object of its options', check: isObject }
 const aPositiveNumber: Rule = { allowed: 'a number above 0', check: (value) => typeof value === 'number' && value > 0 }
 const aCount: Rule = { allowed: 'a whole number, at least 1', check: between(1, Number.MAX_SAFE_INTEGER) }
 const aFunction: Rule = { allowed: 'a function', check: (value) => typeof value === 'function' }
@@ -91,18 +92,18 @@ const RULES: Readonly<Record<string, Rule>> = {
   maxMessageBytes: { allowed: `a whole number of bytes from 0 to ${MOST_MESSAGE_BYTES}`, check: between(0, MOST_MESSAGE_BYTES) },
   maxUnsentBytes: { allowed: 'a whole number of bytes, at least maxMessageBytes + 64 KiB', check: between(0, Number.MAX_SAFE_INTEGER) },
   highWaterMarkBytes: { allowed: 'a whole number of bytes, at least 1', check: between(1, Number.MAX_SAFE_INTEGER) },
-  origin: { allowed: "'same-origin', true, a list of origins such as 'https://example.com', or a function", check: isOriginOption },
+  origin: { allowed: "'same-origin', true, a function, or a list of origins as browsers send them ('https://example.com': with the scheme, without a slash at the end)", check: isOriginOption },
   handshakeTimeoutMs: milliseconds,
   closeTimeoutMs: milliseconds,
   messageTimeoutMs: milliseconds,
   heartbeat: { allowed: 'false, or an object { intervalMs, timeoutMs }', check: (value) => value === false || isObject(value) },
-  rateLimit: anObject,
+  rateLimit: { allowed: 'an object { messagesPerSecond, bytesPerSecond, burst }', check: isObject },
   maxLifetimeMs: { allowed: 'a whole number of milliseconds, at least 1', check: between(1, Number.MAX_SAFE_INTEGER) },
   expiresAt: aFunction,
   allowedHosts: { allowed: "a list of hosts such as 'example.com' or 'example.com:8443'", check: (value) => Array.isArray(value) && value.every((host) => typeof host === 'string' && isHost(host)) },
   maxConnections: aCount,
   maxConnectionsPerAddress: aCount,
-  shutdown: anObject,
+  shutdown: { allowed: 'an object { code, reason, windowMs }', check: isObject },
   deflate: { allowed: 'true, false, or an object of its options', check: (value) => typeof value === 'boolean' || isObject(value) },
   validateSend: { allowed: 'a boolean', check: (value) => typeof value === 'boolean' },
   ajv: { allowed: 'an object { customOptions, plugins }, as the option of Fastify', check: isObject },
@@ -154,8 +155,16 @@ export function resolvePluginOptions (instance: FastifyInstance, outer: Resolved
 export function resolveRouteOptions (instance: FastifyInstance, scope: ResolvedOptions, given: RouteWebSocketOptions<any> | undefined): ResolvedOptions {
   if (given === undefined) return scope
   if (!isObject(given)) throw new FST_WS_ERR_INVALID_OPTION('websocketOptions', 'an object')
+  const ofServer = PLUGIN_ONLY.find((name) => name in given)
+  if (ofServer !== undefined) throw new FST_WS_ERR_INVALID_OPTION(ofServer, 'given at `register`: it is no option of a route')
   checkEach(given, Object.keys(RULES).filter((name) => !PLUGIN_ONLY.includes(name)))
   return complete(instance, scope, given)
+}
+
+/** Throws FST_WS_ERR_INVALID_OPTION for an option that stands among those of Fastify, where nobody would look at it. */
+export function checkRoute (route: object): void {
+  const misplaced = Object.keys(RULES).find((name) => name in route && !ROUTE_OPTIONS.includes(name))
+  if (misplaced !== undefined) throw new FST_WS_ERR_INVALID_OPTION(misplaced, "given in the route's 'websocketOptions'")
 }
 
 function checkEach (given: object, known: readonly string[]): void {

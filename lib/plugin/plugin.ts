@@ -6,6 +6,7 @@ import { subscribe } from 'node:diagnostics_channel'
 import type { Server } from 'node:http'
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import type { DuplexOptions } from '../../types/options.ts'
+import { FST_WS_ERR_INVALID_ROUTE } from '../errors.ts'
 import { routeIdentity } from '../subprotocol/contract.ts'
 import type { SchemaCompiler } from '../subprotocol/validator.ts'
 import { beginUpgrade, checkUpgrade } from './accept.ts'
@@ -22,6 +23,8 @@ export interface ServerState {
   readonly registry: Registry
   /** The paths under which the route objects of `defineWebSocketRoute` are registered, prefix included. */
   readonly paths: Map<object, string[]>
+  /** Whether `@fastify/websocket` is the name of a plugin of ours. */
+  compat: boolean
   /** Servers whose upgrades come to the application. */
   readonly listening: Set<Server>
 }
@@ -66,6 +69,7 @@ export async function plugin (instance: FastifyInstance, given: DuplexOptions, c
   const options = resolvePluginOptions(instance, outer?.options, given)
   scope[kScope] = { options, conventions }
   const state = serverStateOf(instance) ?? attach(instance, options)
+  if (conventions !== OWN_CONVENTIONS) state.compat = true
   if (!state.listening.has(server)) listen(instance, server, options, state)
 
   const routes = waiting.get(instance.routing)
@@ -113,6 +117,9 @@ function adopt (found: FoundRoute, state: ServerState): void {
   scope.after(() => { scopeCompiler = scope.validatorCompiler as SchemaCompiler | undefined })
   // A broken schema stops the start.
   scope.addHook('onReady', async () => {
+    if (!state.compat && scope.hasPlugin('@fastify/websocket')) {
+      throw new FST_WS_ERR_INVALID_ROUTE(route.url, "@fastify/websocket is registered beside fastify-duplex, and both would serve it: take it out, or register 'fastify-duplex/compat' in its place")
+    }
     endpoint.hooks = hooksOf(scope)
     endpoint.compile({ compiler: compilerFor(scopeCompiler) })
   })
@@ -120,7 +127,7 @@ function adopt (found: FoundRoute, state: ServerState): void {
 
 /** What an application has once, whatever is registered in which scope. */
 function attach (instance: FastifyInstance, { shutdown }: ResolvedOptions): ServerState {
-  const state: ServerState = { registry: new Registry(), paths: new Map(), listening: new Set() }
+  const state: ServerState = { registry: new Registry(), paths: new Map(), compat: false, listening: new Set() }
   states.set(instance.routing, state)
   instance.addHook('preClose', () => state.registry.drain(shutdown))
   return state

@@ -10,7 +10,7 @@ import type { SchemaCompiler } from '../subprotocol/validator.ts'
 import { acceptUpgrade, isAdmitted, kEndpoint, type EndpointSlot } from './accept.ts'
 import type { Conventions } from './conventions.ts'
 import { Endpoint, type SocketHandler } from './endpoint.ts'
-import { resolveRouteOptions, type ResolvedOptions } from './options.ts'
+import { checkRoute, resolveRouteOptions, type ResolvedOptions } from './options.ts'
 import type { Registry } from './registry.ts'
 
 /** Route options as they reach `onRoute`, ours among them. */
@@ -42,7 +42,8 @@ export interface FoundRoute {
  */
 export function findRoute (scope: FastifyInstance, route: RouteOptions & WebSocketRouteOptions): FoundRoute | undefined {
   const { websocket, wsHandler, messages, subprotocols } = route
-  if (websocket !== true && wsHandler === undefined && messages === undefined && subprotocols === undefined) return undefined
+  // Whatever is no boolean is ours to complain of.
+  if (!websocket && wsHandler === undefined && messages === undefined && subprotocols === undefined) return undefined
 
   const handler: unknown = route.handler
   const plain = wsHandler === undefined ? undefined : handler as PlainHandler
@@ -65,12 +66,14 @@ export function findRoute (scope: FastifyInstance, route: RouteOptions & WebSock
  */
 export function adoptRoute ({ scope, route, handler: plainHandler, slot }: FoundRoute, options: ResolvedOptions, conventions: Conventions, registry: Registry): Endpoint | undefined {
   const { websocket, wsHandler, messages, subprotocols, websocketOptions, selectSubprotocol } = route
+  if (websocket !== undefined && typeof websocket !== 'boolean') throw new FST_WS_ERR_INVALID_ROUTE(route.url, "'websocket' must be true or false")
   if (websocket !== true && wsHandler === undefined) throw new FST_WS_ERR_INVALID_ROUTE(route.url, "'messages' and 'subprotocols' need 'websocket: true'")
   const handler = (wsHandler === undefined ? plainHandler : wsHandler) as SocketHandler
   if (!conventions.takesConnections(route, handler)) {
     slot.conventions = conventions
     return undefined
   }
+  checkRoute(route)
   validateContracts(`route ${route.url}`, messages, subprotocols)
 
   const endpoint = new Endpoint({

@@ -298,7 +298,7 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
   }
 
   #checkedReason (code: number, reason: string | Buffer): string {
-    if (!isSendableCloseCode(code, this.#connection.role)) throw new FST_WS_ERR_CLOSE_CODE(code)
+    if (!isSendableCloseCode(code, this.#connection.role)) throw new FST_WS_ERR_CLOSE_CODE(typeof code === 'number' ? code : `${String(code)} (a ${typeof code})`)
     const text = String(reason)
     if (Buffer.byteLength(text) > MAX_CLOSE_REASON_BYTES) throw new FST_WS_ERR_CLOSE_REASON()
     return text

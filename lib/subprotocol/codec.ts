@@ -18,7 +18,14 @@ function parseJson (data: string | Uint8Array): unknown {
 
 function stringifyJson (message: unknown): string {
   // The type of JSON.stringify hides that undefined, functions and symbols (and a toJSON that returns one) give undefined.
-  const text = JSON.stringify(message) as string | undefined
+  let text: string | undefined
+  try {
+    text = JSON.stringify(message)
+  } catch (error) {
+    // Of a circular object, or a BigInt; what a toJSON throws is the application's own.
+    if (!(error instanceof TypeError)) throw error
+    throw Object.assign(new FST_WS_ERR_DATA_TYPE(`JSON has no form for this message: ${error.message}`), { cause: error })
+  }
   if (text === undefined) throw new FST_WS_ERR_DATA_TYPE(`JSON has no form for a message of type ${typeof message}`)
   return text
 }

@@ -270,6 +270,7 @@ function keyFault (value: Bag, allowed: Keys): string | undefined {
   for (const key of Object.keys(value)) {
     if (allowed.includes(key)) continue
     if (RESERVED.includes(key)) return `the key '${key}' is reserved`
+    if (allowed.includes('receive') && (key === 'type' || key === 'properties')) return "a schema stands under 'receive' or 'send'"
     return `it has no key '${key}'; the keys are ${allowed.map((name) => `'${name}'`).join(', ')}`
   }
   return undefined

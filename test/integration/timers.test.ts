@@ -69,6 +69,7 @@ t.test('expiresAt: what is no time, or throws, or comes later, refuses the hands
     () => 'tomorrow',
     () => NaN,
     () => new Date(NaN),
+    () => Math.floor(Date.now() / 1000) + 3600,
     () => { throw new Error('no session') },
     async () => new Date(),
     async () => { throw new Error('no session') }

@@ -30,6 +30,12 @@ const TSCONFIG = {
   include: ['*.mts', '*.cts']
 }
 
+/** As bundlers resolve modules; CommonJS has no place there. */
+const BUNDLER_TSCONFIG = {
+  compilerOptions: { ...TSCONFIG.compilerOptions, module: 'esnext', moduleResolution: 'bundler' },
+  include: ['*.mts']
+}
+
 /** The examples of the README that leave out what stands in one before. */
 const PRELUDE = `
 import Fastify from 'fastify'
@@ -43,7 +49,11 @@ export { Type, duplex, json, counter, app }
 
 /** So that nothing has silently become `any`. */
 const MISTAKES = `
+import { errorCodes } from 'fastify-duplex'
 import { app, counter, json } from './prelude.mjs'
+export function codeOf (error: unknown): 'FST_WS_ERR_CLOSED' | undefined {
+  return error instanceof errorCodes.FST_WS_ERR_CLOSED ? error.code : undefined
+}
 app.get(counter.url, counter, (socket) => {
   // @ts-expect-error: total is a number
   socket.send({ total: 'many' })
@@ -156,9 +166,11 @@ t.test('the packed package', async (t) => {
     writeFileSync(join(folder, 'prelude.mts'), PRELUDE)
     writeFileSync(join(folder, 'mistakes.mts'), MISTAKES)
     writeFileSync(join(folder, 'common.cts'), COMMON_JS)
-    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(TSCONFIG))
-    for (const [name, path] of Object.entries(COMPILERS)) {
-      await t.resolves(tool(folder, path, '-p', '.', '--pretty', 'false'), name)
+    for (const [resolution, tsconfig] of Object.entries({ nodenext: TSCONFIG, bundler: BUNDLER_TSCONFIG })) {
+      writeFileSync(join(folder, `${resolution}.json`), JSON.stringify(tsconfig))
+      for (const [name, path] of Object.entries(COMPILERS)) {
+        await t.resolves(tool(folder, path, '-p', `${resolution}.json`, '--pretty', 'false'), `${name}, ${resolution}`)
+      }
     }
   })
 })

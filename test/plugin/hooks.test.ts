@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import duplex from '../../index.ts'
-import { bareApp, startApp } from '../helpers/app.ts'
+import { bareApp, startApp, thrown } from '../helpers/app.ts'
 import { Wire } from '../helpers/wire.ts'
 
 /** The hooks that run for a connection to each path, from the app that `define` makes. */
@@ -19,6 +19,15 @@ async function ranFor (t: Test, paths: readonly string[], define: (app: FastifyI
   }
   return result
 }
+
+t.test('take no callback', async (t) => {
+  const { app } = bareApp(t)
+  await app.register(duplex)
+  t.match(thrown(() => app.addWebSocketHook('onOpen', ((_socket: unknown, _request: unknown, done: () => void) => { done() }) as never)),
+    { code: 'FST_WS_ERR_INVALID_OPTION', message: /2 parameters.*no callback/ })
+  t.match(thrown(() => app.addWebSocketHook('onClose', ((_socket: unknown, _code: number, _reason: string, done: () => void) => { done() }) as never)),
+    { code: 'FST_WS_ERR_INVALID_OPTION', message: /3 parameters/ })
+})
 
 const route = (app: FastifyInstance, path: string): unknown => app.get(path, { websocket: true }, () => {})
 

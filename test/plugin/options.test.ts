@@ -24,7 +24,7 @@ const WRONG: Record<string, [values: unknown[], allowed: RegExp]> = {
   maxMessageBytes: [[-1, 1.5, NaN, '1024', null, 2 ** 31, Infinity, {}], /bytes from 0 to \d+/],
   maxUnsentBytes: [[-1, 1.5, '1', null, Infinity], /bytes, at least maxMessageBytes \+ 64 KiB/],
   highWaterMarkBytes: [[0, -1, 0.5, '1', null, Infinity], /bytes, at least 1/],
-  origin: [[false, null, 'https://example.com', 1, {}, ['example.com'], ['https://example.com/'], ['https://example.com:443'], ['HTTPS://example.com'], ['null'], [1], ['*']], /'same-origin', true, a list of origins/],
+  origin: [[false, null, 'https://example.com', 1, {}, ['example.com'], ['https://example.com/'], ['https://example.com:443'], ['HTTPS://example.com'], ['null'], [1], ['*']], /'same-origin', true, a function, or a list of origins as browsers send them/],
   handshakeTimeoutMs: [[0, -1, 1.5, '1', null, 2 ** 31, Infinity, false], /milliseconds from 1 to 2147483647/],
   closeTimeoutMs: [[0, -1, 1.5, '1', null, 2 ** 31, Infinity, false], /milliseconds from 1 to 2147483647/],
   deflate: [[0, 1, 'true', null, () => {}], /true, false, or an object of its options/],

@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module'
 import { Type, TypeBoxValidatorCompiler, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { once } from 'node:events'
 import { connect as connectHttp2 } from 'node:http2'
@@ -9,6 +10,9 @@ import { z } from 'zod'
 import duplex, { bytes, custom, defineWebSocketRoute, json, raw, text } from '../../index.ts'
 import { bareApp, LEVEL, listen, startApp, thrown, type Running } from '../helpers/app.ts'
 import { request, upgradeRequest, Wire, type RequestOptions, type WireResponse } from '../helpers/wire.ts'
+
+// Its types add to Fastify what ours do, so it has none here.
+const fastifyWebsocket: unknown = createRequire(import.meta.url)('@fastify/websocket')
 
 const Say = { type: 'object', required: ['text'], properties: { text: { type: 'string' } } }
 
@@ -114,6 +118,15 @@ t.test('any other method throws when the route is declared', async (t) => {
   t.match(thrown(() => app.all('/x', { websocket: true } as never, handler)), { code: 'FST_WS_ERR_INVALID_ROUTE' })
 })
 
+t.test('beside @fastify/websocket, before or after it, nothing starts: both would serve the route', async (t) => {
+  for (const order of [[fastifyWebsocket, duplex], [duplex, fastifyWebsocket]]) {
+    const { app } = bareApp(t)
+    for (const plugin of order) await app.register(plugin as never)
+    app.get('/', { websocket: true }, () => {})
+    await t.rejects(async () => { await app.ready() }, { code: 'FST_WS_ERR_INVALID_ROUTE', message: /@fastify\/websocket is registered beside/ })
+  }
+})
+
 t.test('a route that makes no sense throws when it is declared', async (t) => {
   const { app } = bareApp(t)
   await app.register(duplex)
@@ -123,12 +136,19 @@ t.test('a route that makes no sense throws when it is declared', async (t) => {
   t.match(declare({ messages: json() }), invalid(/'messages' and 'subprotocols' need 'websocket: true'/))
   t.match(declare({ subprotocols: { a: json() } }), invalid(/'websocket: true'/))
   t.match(declare({ websocket: false, messages: json() }), invalid(/'websocket: true'/))
+  for (const websocket of ['true', 1, {}]) t.match(declare({ websocket }), invalid(/'websocket' must be true or false/))
+  for (const option of ['maxMessageBytes', 'origin', 'heartbeat', 'onInvalidMessage', 'expiresAt', 'maxConnections']) {
+    t.match(declare({ websocket: true, [option]: 1 }), { code: 'FST_WS_ERR_INVALID_OPTION', message: `the option '${option}' must be given in the route's 'websocketOptions'` })
+  }
+  for (const option of ['errorHandler', 'validatorCompiler', 'schemaErrorFormatter']) {
+    t.equal(thrown(() => app.get(`/${option}`, { websocket: true, [option]: () => {} } as never, handler)), undefined, 'which Fastify has as well')
+  }
   t.match(declare({ websocket: true }, { a: handler }), invalid(/a map of handlers needs 'subprotocols'/))
   t.match(declare({ websocket: true, messages: text() }, { '': handler }), invalid(/a map of handlers needs 'subprotocols'/))
   t.match(declare({ websocket: true, subprotocols: { a: text() } }, { a: handler, b: handler }), invalid(/handler for 'b' but no contract/))
   t.match(declare({ websocket: true, subprotocols: { a: text() } }, { a: handler, '': handler }), invalid(/handler for '' but no contract/))
   t.match(declare({ websocket: true, subprotocols: { a: text(), b: text() } }, { a: handler }), invalid(/contract for 'b' but no handler/))
-  t.match(declare({ websocket: true, subprotocols: { a: text() }, messages: text() }, { a: handler }), invalid(/contract for '' but no handler/))
+  t.match(declare({ websocket: true, subprotocols: { a: text() }, messages: text() }, { a: handler }), invalid(/'messages' needs a handler, whose name in the map is ''/))
   t.match(declare({ websocket: true, subprotocols: { a: text() } }, { a: 'x' }), invalid(/handler for 'a' is not a function/))
   t.match(declare({ websocket: true, subprotocols: { constructor: text() } }, {}), invalid(/contract for 'constructor' but no handler/))
   t.match(declare({ websocket: true, subprotocols: { a: text() }, selectSubprotocol: () => 'a' }), invalid(/'selectSubprotocol' is for routes without contracts/))

@@ -52,7 +52,12 @@ t.test('json does not send what has no JSON form', async (t) => {
       t.throws(() => codec.encode(message), { ...DATA_TYPE, message: `JSON has no form for a message of type ${type}` })
     }
   }
-  t.throws(() => jsonCodec.encode(1n), TypeError, 'what JSON.stringify throws is the sender\'s')
+  const circular: { self?: object } = {}
+  circular.self = circular
+  for (const message of [1n, circular]) {
+    t.throws(() => jsonCodec.encode(message), { ...DATA_TYPE, message: /^JSON has no form for this message: /, cause: { name: 'TypeError' } })
+  }
+  t.throws(() => jsonCodec.encode({ toJSON () { throw new RangeError('mine') } }), { name: 'RangeError', message: 'mine' }, 'what a toJSON throws is the sender\'s')
 })
 
 t.test('json with binary: text is JSON, bytes pass both ways without a copy', async (t) => {

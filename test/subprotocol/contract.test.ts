@@ -41,6 +41,7 @@ t.test('each helper makes a frozen object of what it was given', async (t) => {
 t.test('a key that is not one is named', async (t) => {
   t.throws(() => json(untyped({ recieve: schema })), invalid(/json\(\) is not valid: it has no key 'recieve'; the keys are 'receive', 'send', 'binary'/))
   t.throws(() => custom(untyped({ codec, binary: true })), invalid(/custom\(\) is not valid: it has no key 'binary'; the keys are 'codec', 'receive', 'send'/))
+  t.throws(() => json(untyped({ type: 'object', properties: {} })), invalid(/json\(\) is not valid: a schema stands under 'receive' or 'send'/))
   t.throws(() => json(untyped({ codec: 'text' })), invalid(/json\(\) is not valid: it has no key 'codec'/))
 })
 
