@@ -19,8 +19,8 @@ type Scope = FastifyInstance & { [kHooks]?: { onOpen: Array<WebSocketHooks['onOp
 /** Throws FST_WS_ERR_INVALID_OPTION for a name that is no hook, or what is no function. */
 export function addWebSocketHook (this: FastifyInstance, name: keyof WebSocketHooks, hook: (...args: any[]) => unknown): FastifyInstance {
   if (name !== 'onOpen' && name !== 'onClose') throw new FST_WS_ERR_INVALID_OPTION('name', "'onOpen' or 'onClose'")
-  if (hook?.length > PARAMETERS[name]) throw new FST_WS_ERR_INVALID_OPTION(name, `a function with ${PARAMETERS[name]} parameters, which may be async: there is no callback`)
   if (typeof hook !== 'function') throw new FST_WS_ERR_INVALID_OPTION(name, 'a function')
+  if (hook.length > PARAMETERS[name]) throw new FST_WS_ERR_INVALID_OPTION(name, `a function with ${PARAMETERS[name]} parameters, which may be async: there is no callback`)
   const scope: Scope = this
   if (!Object.hasOwn(scope, kHooks)) inheritHooks(scope)
   scope[kHooks]![name].push(hook as never)
