@@ -11,6 +11,7 @@ export interface RouteHooks {
   readonly onClose: ReadonlyArray<WebSocketHooks['onClose']>
 }
 
+/** Socket and request; socket, code and reason. */
 const PARAMETERS = { onOpen: 2, onClose: 3 } as const
 
 const kHooks = Symbol('fastify-duplex.hooks')

@@ -22,7 +22,7 @@ function stringifyJson (message: unknown): string {
   try {
     text = JSON.stringify(message)
   } catch (error) {
-    // Of a circular object, or a BigInt; what a toJSON throws is the application's own.
+    // Of a circular object, or a BigInt. What a toJSON throws is the application's own; a TypeError of it stands in `cause`.
     if (!(error instanceof TypeError)) throw error
     throw Object.assign(new FST_WS_ERR_DATA_TYPE(`JSON has no form for this message: ${error.message}`), { cause: error })
   }

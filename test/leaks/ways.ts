@@ -84,6 +84,13 @@ async function fails (context: Context, path: string, octets: Uint8Array, code: 
   await wire.untilClosed()
 }
 
+/** The server closes for what this message causes. */
+async function closedFor (context: Context, path: string, message: string): Promise<void> {
+  const client = await clientTo(context, path)
+  client.sendRaw(message)
+  await client.closed
+}
+
 async function closes (client: any, code = 1000): Promise<void> {
   client.close(code)
   await client.closed
@@ -166,33 +173,9 @@ export const WAYS: readonly Way[] = [
   { name: 'the handler throws', reaches: 'handler', play: async (context) => (await clientTo(context, '/throws')).closed },
   { name: 'the handler rejects', reaches: 'handler', play: async (context) => (await clientTo(context, '/rejects')).closed },
   { name: 'the handler never settles', reaches: 'handler', play: async (context) => closes(await clientTo(context, '/never')) },
-  {
-    name: 'a listener throws',
-    reaches: 'handler',
-    play: async (context) => {
-      const client = await clientTo(context, '/listener')
-      client.send('throw')
-      await client.closed
-    }
-  },
-  {
-    name: 'a listener rejects',
-    reaches: 'handler',
-    play: async (context) => {
-      const client = await clientTo(context, '/listener')
-      client.send('reject')
-      await client.closed
-    }
-  },
-  {
-    name: 'errorHandler and onInvalidMessage are called',
-    reaches: 'handler',
-    play: async (context) => {
-      const client = await clientTo(context, '/handled')
-      client.sendRaw('{"n":"one"}')
-      await client.closed
-    }
-  },
+  { name: 'a listener throws', reaches: 'handler', play: (context) => closedFor(context, '/listener', 'throw') },
+  { name: 'a listener rejects', reaches: 'handler', play: (context) => closedFor(context, '/listener', 'reject') },
+  { name: 'errorHandler and onInvalidMessage are called', reaches: 'handler', play: (context) => closedFor(context, '/handled', '{"n":"one"}') },
   { name: 'a hook of onOpen rejects', reaches: 'hooks', play: async (context) => (await clientTo(context, '/hooks/rejects')).closed },
   { name: 'the client leaves while a hook of onOpen waits', reaches: 'hooks', play: async (context) => (await clientTo(context, '/hooks/waits')).terminate() },
   { name: 'refused by a hook', reaches: 'hooks', play: (context) => asked(context, { path: '/401' }) },
