@@ -47,7 +47,7 @@ const FLOORS: Readonly<Record<string, Floor>> = {
   'lib/plugin': {
     lib: [...SHARED, 'lib/subprotocol', 'lib/handshake', 'lib/transport', 'lib/socket'],
     libTypes: ['types'],
-    node: ['buffer', 'diagnostics_channel', 'http', 'net', 'stream'],
+    node: ['buffer', 'diagnostics_channel', 'http', 'net', 'stream', 'util'],
     packages: ['@fastify/ajv-compiler'],
     packageTypes: ['fastify']
   },

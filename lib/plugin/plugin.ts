@@ -12,6 +12,7 @@ import type { SchemaCompiler } from '../subprotocol/validator.ts'
 import { beginUpgrade, checkUpgrade } from './accept.ts'
 import { OWN_CONVENTIONS, type Conventions } from './conventions.ts'
 import { addWebSocketHook, hooksOf, inheritHooks } from './hooks.ts'
+import { MessageAjv } from './message-ajv.ts'
 import { resolvePluginOptions, type ResolvedOptions } from './options.ts'
 import { Registry } from './registry.ts'
 import { adoptRoute, findRoute, schemaCompilerOf, type FoundRoute } from './route.ts'
@@ -33,6 +34,7 @@ export interface ServerState {
 interface ScopeState {
   readonly options: ResolvedOptions
   readonly conventions: Conventions
+  readonly ajv: MessageAjv
 }
 
 const kScope = Symbol('fastify-duplex.scope')
@@ -67,7 +69,7 @@ export async function plugin (instance: FastifyInstance, given: DuplexOptions, c
   const scope: Scope = instance
   const outer = scope[kScope]
   const options = resolvePluginOptions(instance, outer?.options, given)
-  scope[kScope] = { options, conventions }
+  scope[kScope] = { options, conventions, ajv: new MessageAjv(options.ajv) }
   const state = serverStateOf(instance) ?? attach(instance, options)
   if (conventions !== OWN_CONVENTIONS) state.compat = true
   if (!state.listening.has(server)) listen(instance, server, options, state)
@@ -104,14 +106,14 @@ function onRoute (this: FastifyInstance, route: RouteOptions): void {
 function adopt (found: FoundRoute, state: ServerState): void {
   const { route } = found
   const scope = found.scope as Scope
-  const { options, conventions } = scope[kScope]!
+  const { options, conventions, ajv } = scope[kScope]!
   const endpoint = adoptRoute(found, options, conventions, state.registry)
   if (endpoint === undefined) return
 
   const identity = routeIdentity(route)
   if (identity !== undefined) state.paths.set(identity, [...state.paths.get(identity) ?? [], route.url])
 
-  const compilerFor = schemaCompilerOf(scope, route, endpoint)
+  const compilerFor = schemaCompilerOf(scope, route, endpoint, ajv)
   let scopeCompiler: SchemaCompiler | undefined
   // When the scope is loaded its own compiler is known, and Fastify's default not yet made.
   scope.after(() => { scopeCompiler = scope.validatorCompiler as SchemaCompiler | undefined })

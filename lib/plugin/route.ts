@@ -2,7 +2,6 @@
  * What becomes of a route that asks for WebSocket: it is found when it is declared, and adopted when the plugin has run
  * in its scope. Other routes are left alone.
  */
-import AjvCompiler from '@fastify/ajv-compiler'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { FST_WS_ERR_INVALID_OPTION, FST_WS_ERR_INVALID_ROUTE } from '../errors.ts'
 import { validateContracts, type Contract, type Contracts } from '../subprotocol/contract.ts'
@@ -10,6 +9,7 @@ import type { SchemaCompiler } from '../subprotocol/validator.ts'
 import { acceptUpgrade, isAdmitted, kEndpoint, type EndpointSlot } from './accept.ts'
 import type { Conventions } from './conventions.ts'
 import { Endpoint, type SocketHandler } from './endpoint.ts'
+import type { MessageAjv } from './message-ajv.ts'
 import { checkRoute, resolveRouteOptions, type ResolvedOptions } from './options.ts'
 import type { Registry } from './registry.ts'
 
@@ -102,25 +102,11 @@ function notAdopted (url: string, handler: unknown): PlainHandler {
 
 /**
  * The compiler of a route's message schemas: the one given for messages, the route's own, that of its scope, or Ajv.
- * The scope's is looked for before Fastify makes its default, which coerces and removes (see `messageAjv`).
+ * The scope's is looked for before Fastify makes its default, which coerces and removes.
  */
-export function schemaCompilerOf (instance: FastifyInstance, route: RouteOptions, endpoint: Endpoint): (scopeCompiler: SchemaCompiler | undefined) => SchemaCompiler {
+export function schemaCompilerOf (scope: FastifyInstance, route: RouteOptions, endpoint: Endpoint, ajv: MessageAjv): (scopeCompiler: SchemaCompiler | undefined) => SchemaCompiler {
   const own = endpoint.options.validatorCompiler ?? route.validatorCompiler
-  return (scopeCompiler) => (own ?? scopeCompiler ?? messageAjv(instance, endpoint.options.ajv)) as SchemaCompiler
-}
-
-const buildAjv = AjvCompiler()
-
-/**
- * Ajv for messages. Unlike Fastify's default it neither coerces (null would become '') nor removes (a branch of a
- * union would lose what the next one has), and it uses the discriminator where a union has one.
- */
-function messageAjv (instance: FastifyInstance, ajv: ResolvedOptions['ajv']): SchemaCompiler {
-  return buildAjv(instance.getSchemas() as Parameters<typeof buildAjv>[0], {
-    plugins: [],
-    ...ajv,
-    customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: true, discriminator: true, addUsedSchema: true, ...ajv?.customOptions }
-  } as Parameters<typeof buildAjv>[1]) as unknown as SchemaCompiler
+  return (scopeCompiler) => (own ?? scopeCompiler ?? ajv.compilerOf(scope)) as SchemaCompiler
 }
 
 function withSelection (options: ResolvedOptions, selectSubprotocol: ResolvedOptions['selectSubprotocol']): ResolvedOptions {
