@@ -44,10 +44,10 @@ t.test('two applications have each their own Ajv plugins', async (t) => {
 
 t.test('two different schemas with the same $id stop the start: Ajv would take the first for both', async (t) => {
   const app = await appOf(t, [named('Value', 'string'), named('Value', 'number')])
-  await t.rejects(app.ready(), { code: 'FST_WS_ERR_INVALID_SCHEMA', message: /route \/1.*another schema has the \$id 'Value': give one of them its own/ })
+  await t.rejects(async () => await app.ready(), { code: 'FST_WS_ERR_INVALID_SCHEMA', message: /route \/1.*another schema has the \$id 'Value': give one of them its own/ })
 
   const beside = await appOf(t, [named('Value', 'string')], { shared: named('Value', 'number') })
-  await t.rejects(beside.ready(), { code: 'FST_WS_ERR_INVALID_SCHEMA', message: /another schema has the \$id 'Value'/ }, 'one of addSchema too')
+  await t.rejects(async () => await beside.ready(), { code: 'FST_WS_ERR_INVALID_SCHEMA', message: /another schema has the \$id 'Value'/ }, 'one of addSchema too')
 })
 
 t.test('the same schema, or one like it, may have its $id on many routes, and stand in addSchema', async (t) => {
