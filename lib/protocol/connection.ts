@@ -23,6 +23,7 @@ import { CloseCode, Opcode, type Role } from './constants.ts'
 import { DeflateCodec, type DeflateSettings } from './deflate.ts'
 import { ProtocolError } from './errors.ts'
 import { FrameParser, type FrameSink } from './frame-parser.ts'
+import { mask } from './mask.ts'
 import { MessageAssembler, type MessageSink, type TextAs } from './message-assembler.ts'
 import { MessageSender, type SenderSink } from './message-sender.ts'
 import { OutputBuffer, type WriteCallback } from './output-buffer.ts'
@@ -85,8 +86,8 @@ interface Inflating {
 
 /** Frames that are handled in one turn before the event loop gets its turn. */
 const FRAMES_PER_TURN = 256
-/** The clock is read once for so many frames. */
-const FRAMES_PER_CLOCK = 32
+/** The clock is read once for so many frames: most turns have fewer, and do without it. */
+const FRAMES_PER_CLOCK = 16
 const TURN_MS = 5
 
 export class Connection implements FrameSink, MessageSink, SenderSink {
@@ -136,7 +137,8 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
   #closeWritten = false
   #inTurn = false
   #framesInTurn = 0
-  #turnStart = 0
+  /** When the clock was first looked at in this turn. */
+  #turnStart: number | undefined
   /** The newest ping that waits until the output is no longer blocked. */
   #pendingPong: Buffer | undefined
 
@@ -167,6 +169,11 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
   /** Whether the peer has begun something, a message or a frame, that it has not finished. */
   get unfinished (): boolean {
     return this.#parser.inFrame || this.#assembler.inMessage
+  }
+
+  /** Octets that wait for the peer, framing included. */
+  get unsentBytes (): number {
+    return this.output.unsentBytes + this.#sender.pendingBytes
   }
 
   /** Octets of messages that are not in the output yet, since one of them is being compressed. */
@@ -340,9 +347,9 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
     this.#wake()
   }
 
-  onFrame (opcode: number, fin: boolean, rsv1: boolean, buffer: Buffer, start: number, end: number): void {
-    if (opcode >= Opcode.Close) this.#onControl(opcode, buffer, start, end)
-    else if (this.state <= this.#delivering) this.#assembler.onFrame(opcode, fin, rsv1, buffer, start, end)
+  onFrame (opcode: number, fin: boolean, rsv1: boolean, buffer: Buffer, start: number, end: number, key: number): void {
+    if (opcode >= Opcode.Close) this.#onControl(opcode, buffer, start, end, key)
+    else if (this.state <= this.#delivering) this.#assembler.onFrame(opcode, fin, rsv1, buffer, start, end, key)
 
     if (++this.#framesInTurn % FRAMES_PER_CLOCK === 0) this.#yieldIfDue()
   }
@@ -356,13 +363,14 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
   }
 
   onMessage (data: string | Buffer, isBinary: boolean): void {
-    if (this.#peerRates !== undefined && !this.#peerRates.takeMessage(this.#turnStart)) throw new ProtocolError(CloseCode.PolicyViolation, 'too many messages a second')
+    if (this.#peerRates !== undefined && !this.#peerRates.takeMessage((this.#turnStart ??= performance.now()))) throw new ProtocolError(CloseCode.PolicyViolation, 'too many messages a second')
     this.messagesReceived++
     this.handler.onMessage(data, isBinary)
   }
 
   onCompressedMessage (payload: Buffer, isBinary: boolean): void {
     const deflate = this.#deflate!
+    this.#turnStart ??= performance.now()
     const message = deflate.inflate(payload, this.#maxMessageBytes)
     if (message !== undefined) {
       // A message may take as long as a thousand frames: 64 final blocks in 134 octets are 2 ms.
@@ -398,7 +406,7 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
   #parse (chunk: Buffer, isOwn: boolean): void {
     this.#inTurn = true
     this.#framesInTurn = 0
-    this.#turnStart = performance.now()
+    this.#turnStart = undefined
     this.#parser.halted = false
     let offset = chunk.length
     try {
@@ -431,13 +439,15 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
   }
 
   #yieldIfDue (): void {
-    if (this.#framesInTurn < FRAMES_PER_TURN && performance.now() - this.#turnStart < TURN_MS) return
-    this.#parser.halted = true
+    const now = performance.now()
+    this.#turnStart ??= now
+    if (this.#framesInTurn >= FRAMES_PER_TURN || now - this.#turnStart >= TURN_MS) this.#parser.halted = true
   }
 
-  #onControl (opcode: number, buffer: Buffer, start: number, end: number): void {
+  #onControl (opcode: number, buffer: Buffer, start: number, end: number, key: number): void {
+    mask(buffer, start, end, key)
     if (opcode === Opcode.Close) return this.#onClose(buffer, start, end)
-    if (!this.#rates.takeControlFrame(this.#turnStart)) throw new ProtocolError(CloseCode.PolicyViolation, 'too many control frames')
+    if (!this.#rates.takeControlFrame((this.#turnStart ??= performance.now()))) throw new ProtocolError(CloseCode.PolicyViolation, 'too many control frames')
     const payload = Buffer.from(buffer.subarray(start, end))
     if (opcode === Opcode.Pong) return this.handler.onPong(payload)
 

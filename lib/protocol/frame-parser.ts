@@ -1,6 +1,6 @@
 /**
- * Bytes to frames (RFC 6455 §5.2). Headers are read where they lie in the chunk, payloads that lie whole in it are
- * unmasked in place, and nothing is copied but the header or control payload that straddles two chunks.
+ * Bytes to frames (RFC 6455 §5.2). Headers are read where they lie in the chunk, payloads are
+ * handed on as they came, and nothing is copied but the header or control payload that straddles two chunks.
  *
  * Opcode, FIN, RSV, mask and length are judged as soon as their octets are there; nothing is allocated from a
  * length that was only announced. What a frame means (fragments, limits, closing) is the business of the sink.
@@ -8,15 +8,18 @@
 import { Buffer } from 'node:buffer'
 import { CloseCode, MAX_CONTROL_PAYLOAD, Opcode, type Role } from './constants.ts'
 import { ProtocolError } from './errors.ts'
-import { mask, rotateKey } from './mask.ts'
+import { maskInto, rotateKey } from './mask.ts'
+import { readInt32, readUint16 } from './octets.ts'
 
-/** Receives frames in wire order. The ranges are valid during the call only: what outlives it must be copied. */
+/**
+ * Receives frames in wire order, and their payloads masked with `key`, whose topmost octet belongs to the first octet; 0 for
+ * what is not masked. The ranges are the sink's during the call only: what outlives it must be copied.
+ */
 export interface FrameSink {
   /** A whole frame that lies in one chunk, or a control frame. */
-  onFrame (opcode: number, fin: boolean, rsv1: boolean, buffer: Buffer, start: number, end: number): void
+  onFrame (opcode: number, fin: boolean, rsv1: boolean, buffer: Buffer, start: number, end: number, key: number): void
   /** The header of a data frame whose payload straddles chunks; `onFramePart` follows until `last`. */
   onFrameStart (opcode: number, fin: boolean, rsv1: boolean, length: number): void
-  /** A part as it came: masked with `key`, whose topmost octet belongs to the first octet; 0 for what is not masked. */
   onFramePart (buffer: Buffer, start: number, end: number, key: number, last: boolean): void
 }
 
@@ -66,8 +69,8 @@ export class FrameParser {
   }
 
   /**
-   * Parses `chunk[offset, end)`, unmasking it in place. Returns where it stopped: the end, or the octet after
-   * the frame whose handling set `halted`. Throws a ProtocolError, after which it must not be fed again.
+   * Parses `chunk[offset, end)`. Returns where it stopped: the end, or the octet after the frame whose handling set
+   * `halted`. Throws a ProtocolError, after which it must not be fed again.
    */
   feed (chunk: Buffer, offset: number): number {
     if (this.#missing > 0) offset = this.#continuePayload(chunk, offset)
@@ -116,7 +119,7 @@ export class FrameParser {
     offset += 2
     if (length === LENGTH_16) {
       if (end - offset < 2) return -1
-      length = buffer.readUInt16BE(offset)
+      length = readUint16(buffer, offset)
       // §5.2: the minimal number of octets MUST be used.
       if (length < LENGTH_16) throw broken('length not in its shortest form')
       offset += 2
@@ -135,7 +138,7 @@ export class FrameParser {
 
     if (!this.#masked) return offset
     if (end - offset < 4) return -1
-    this.#key = buffer.readInt32BE(offset)
+    this.#key = readInt32(buffer, offset)
     return offset + 4
   }
 
@@ -143,8 +146,7 @@ export class FrameParser {
   #beginPayload (chunk: Buffer, start: number): number {
     const end = start + this.#length
     if (end <= chunk.length) {
-      if (this.#masked) mask(chunk, start, end, this.#key)
-      this.#sink.onFrame(this.#opcode, this.#fin, this.#rsv1, chunk, start, end)
+      this.#sink.onFrame(this.#opcode, this.#fin, this.#rsv1, chunk, start, end, this.#key)
       return end
     }
     this.#missing = this.#length
@@ -162,12 +164,11 @@ export class FrameParser {
     if ((this.#opcode & CONTROL) === 0) {
       this.#sink.onFramePart(chunk, start, end, key, last)
     } else {
-      if (this.#masked) mask(chunk, start, end, key)
-      this.#hold(chunk, start, end)
+      this.#hold(chunk, start, end, key)
       if (last) {
         const length = this.#heldLength
         this.#heldLength = 0
-        this.#sink.onFrame(this.#opcode, this.#fin, this.#rsv1, this.#held!, 0, length)
+        this.#sink.onFrame(this.#opcode, this.#fin, this.#rsv1, this.#held!, 0, length, 0)
       }
     }
     return end
@@ -185,9 +186,9 @@ export class FrameParser {
     return offset
   }
 
-  #hold (chunk: Buffer, start: number, end: number): void {
+  #hold (chunk: Buffer, start: number, end: number, key = 0): void {
     this.#held ??= Buffer.allocUnsafeSlow(MAX_CONTROL_PAYLOAD)
-    chunk.copy(this.#held, this.#heldLength, start, end)
+    maskInto(this.#held, this.#heldLength, chunk, start, end, key)
     this.#heldLength += end - start
   }
 }

@@ -21,16 +21,18 @@ const wordOctets = new Uint8Array(word.buffer)
 
 /** XORs `buffer[start, end)` with the key, in place. */
 export function mask (buffer: Uint8Array, start: number, end: number, key: number): void {
-  if (end - start < WORDS_FROM) return maskOctets(buffer, start, end, key)
+  if (key === 0) return
+  if (end - start < WORDS_FROM) return maskOctets(buffer, start, buffer, start, end, key)
   if (end - start >= SIMD_FROM && simd !== undefined) return maskBySimd(simd, buffer, start, buffer, start, end, key)
   maskWords(buffer, start, end, key)
 }
 
 /** The same on the way to `target`, from offset `at` on: nothing is masked where it was. */
 export function maskInto (target: Uint8Array, at: number, source: Uint8Array, start: number, end: number, key: number): void {
-  if (end - start >= SIMD_FROM && key !== 0 && simd !== undefined) return maskBySimd(simd, target, at, source, start, end, key)
+  if (key !== 0 && end - start < WORDS_FROM) return maskOctets(target, at, source, start, end, key)
+  if (key !== 0 && end - start >= SIMD_FROM && simd !== undefined) return maskBySimd(simd, target, at, source, start, end, key)
   copyOctets(target, at, source, start, end)
-  if (key !== 0) mask(target, at, at + end - start, key)
+  mask(target, at, at + end - start, key)
 }
 
 function maskBySimd ({ heap, mask }: SimdMask, target: Uint8Array, at: number, source: Uint8Array, start: number, end: number, key: number): void {
@@ -47,7 +49,7 @@ function maskBySimd ({ heap, mask }: SimdMask, target: Uint8Array, at: number, s
 function maskWords (buffer: Uint8Array, start: number, end: number, key: number): void {
   // A view of words needs an aligned address: up to three octets before it and after it go one by one.
   const aligned = start + (-(buffer.byteOffset + start) & 3)
-  maskOctets(buffer, start, aligned, key)
+  maskOctets(buffer, start, buffer, start, aligned, key)
   key = rotateKey(key, aligned - start)
 
   const words = new Int32Array(buffer.buffer, buffer.byteOffset + aligned, (end - aligned) >> 2)
@@ -65,7 +67,8 @@ function maskWords (buffer: Uint8Array, start: number, end: number, key: number)
     words[i + 7]! ^= pattern
   }
   for (; i < words.length; i++) words[i]! ^= pattern
-  maskOctets(buffer, aligned + words.length * 4, end, key)
+  const rest = aligned + words.length * 4
+  maskOctets(buffer, rest, buffer, rest, end, key)
 }
 
 /** The key for what follows `octets` octets that were masked with it. */
@@ -74,21 +77,22 @@ export function rotateKey (key: number, octets: number): number {
   return (key << bits) | (key >>> (32 - bits))
 }
 
-function maskOctets (buffer: Uint8Array, start: number, end: number, key: number): void {
+function maskOctets (target: Uint8Array, at: number, source: Uint8Array, start: number, end: number, key: number): void {
   const k0 = key >>> 24
   const k1 = (key >>> 16) & 0xff
   const k2 = (key >>> 8) & 0xff
   const k3 = key & 0xff
+  const shift = at - start
   let i = start
   for (; i + 4 <= end; i += 4) {
-    buffer[i]! ^= k0
-    buffer[i + 1]! ^= k1
-    buffer[i + 2]! ^= k2
-    buffer[i + 3]! ^= k3
+    target[i + shift] = source[i]! ^ k0
+    target[i + shift + 1] = source[i + 1]! ^ k1
+    target[i + shift + 2] = source[i + 2]! ^ k2
+    target[i + shift + 3] = source[i + 3]! ^ k3
   }
-  if (i < end) buffer[i]! ^= k0
-  if (i + 1 < end) buffer[i + 1]! ^= k1
-  if (i + 2 < end) buffer[i + 2]! ^= k2
+  if (i < end) target[i + shift] = source[i]! ^ k0
+  if (i + 1 < end) target[i + shift + 1] = source[i + 1]! ^ k1
+  if (i + 2 < end) target[i + shift + 2] = source[i + 2]! ^ k2
 }
 
 /** The key with its octets turned round. */

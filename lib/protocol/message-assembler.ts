@@ -8,8 +8,7 @@
 import { Buffer, isUtf8 } from 'node:buffer'
 import { CloseCode, Opcode } from './constants.ts'
 import { ProtocolError } from './errors.ts'
-import { maskInto } from './mask.ts'
-import { copyOctets } from './octets.ts'
+import { mask, maskInto } from './mask.ts'
 import { checkUtf8, decodeUtf8 } from './utf8.ts'
 
 /** How text is handed on: decoded, or as the octets that were checked to be UTF-8. */
@@ -25,8 +24,8 @@ export interface MessageSink {
 /** Fragments without payload that one message may hold: they cost work and bring nothing. */
 export const MAX_EMPTY_FRAGMENTS = 256
 
-/** A payload of this size is handed on as a view of what was read: no pool has memory for a copy, and that of its own costs 5 us. */
-const VIEW_FROM = 4 * 1024
+/** A payload of this size is handed on as a view of what was read: for smaller ones memory from the pool costs less. */
+const VIEW_FROM = 512
 /** Not if the view would keep alive more than so many times its size. */
 const MOST_KEPT_ALIVE = 4
 
@@ -67,17 +66,17 @@ export class MessageAssembler {
     return this.#opcode !== NO_MESSAGE
   }
 
-  /** A data frame that lies in `buffer[start, end)`. */
-  onFrame (opcode: number, fin: boolean, rsv1: boolean, buffer: Buffer, start: number, end: number): void {
+  /** A data frame that lies in `buffer[start, end)`, masked with `key`. */
+  onFrame (opcode: number, fin: boolean, rsv1: boolean, buffer: Buffer, start: number, end: number, key: number): void {
     this.#begin(opcode, fin, rsv1, end - start)
     if (fin && opcode !== Opcode.Continuation) {
       this.#opcode = NO_MESSAGE
-      if (rsv1) this.#sink.onCompressedMessage(buffer.subarray(start, end), opcode === Opcode.Binary)
-      else if (opcode === Opcode.Text) this.#sink.onMessage(this.#wholeText(buffer, start, end), false)
-      else this.#sink.onMessage(ownBytes(buffer, start, end), true)
+      if (rsv1) this.#sink.onCompressedMessage(unmasked(buffer, start, end, key), opcode === Opcode.Binary)
+      else if (opcode === Opcode.Text) this.#sink.onMessage(this.#wholeText(buffer, start, end, key), false)
+      else this.#sink.onMessage(ownBytes(buffer, start, end, key), true)
       return
     }
-    this.#append(buffer, start, end, 0)
+    this.#append(buffer, start, end, key)
     if (fin) this.#finish()
   }
 
@@ -164,13 +163,14 @@ export class MessageAssembler {
     this.#emptyFragments = 0
   }
 
-  #wholeText (buffer: Buffer, start: number, end: number): string | Buffer {
+  #wholeText (buffer: Buffer, start: number, end: number, key: number): string | Buffer {
     if (this.#textAs === 'string') {
+      mask(buffer, start, end, key)
       const text = decodeUtf8(buffer, start, end)
       if (text === undefined) throw notUtf8()
       return text
     }
-    return this.#checkedText(ownBytes(buffer, start, end))
+    return this.#checkedText(ownBytes(buffer, start, end, key))
   }
 
   /** Text that is in memory of its own. */
@@ -180,12 +180,19 @@ export class MessageAssembler {
   }
 }
 
-function ownBytes (buffer: Buffer, start: number, end: number): Buffer {
+/** The payload where it lies. */
+function unmasked (buffer: Buffer, start: number, end: number, key: number): Buffer {
+  mask(buffer, start, end, key)
+  return buffer.subarray(start, end)
+}
+
+/** The payload, for somebody to keep. */
+function ownBytes (buffer: Buffer, start: number, end: number, key: number): Buffer {
   const length = end - start
-  if (length >= VIEW_FROM && MOST_KEPT_ALIVE * length >= buffer.buffer.byteLength) return buffer.subarray(start, end)
+  if (length >= VIEW_FROM && MOST_KEPT_ALIVE * length >= buffer.buffer.byteLength) return unmasked(buffer, start, end, key)
   // From the pool, which a small Buffer that is kept for long keeps alive: 8 KiB, for a tenth of the price of memory of its own.
   const own = Buffer.allocUnsafe(length)
-  copyOctets(own, 0, buffer, start, end)
+  maskInto(own, 0, buffer, start, end, key)
   return own
 }
 

@@ -66,7 +66,10 @@ export class MessageSender {
 
   /** Sends octets, which must not change until they are written. */
   sendBytes (payload: Uint8Array, opcode: number, fin: boolean, compress: boolean): void {
-    this.#inOrder(payload, this.#nextOpcode(opcode, fin), fin, compress)
+    const next = this.#nextOpcode(opcode, fin)
+    // Without deflate nothing waits for anything: 25 ns of 300 that an echo of 16 octets takes in JavaScript.
+    if (this.#deflate === undefined) this.#writer.writeFrame(next, fin, payload)
+    else this.#inOrder(payload, next, fin, compress)
   }
 
   /** Sends a message that others send too. */

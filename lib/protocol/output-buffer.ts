@@ -64,9 +64,9 @@ export class OutputBatch {
 export class OutputBuffer {
   /** Set by the transport while a write is under way: what is added then may have to wait. */
   blocked = false
-  /** Octets of all batches so far. */
+  /** Octets of all batches so far, but for those that were lost. */
   totalBytes = 0
-  /** Octets of those that have left; counted by the transport. */
+  /** Octets of those that have left. */
   writtenBytes = 0
 
   /** Made with the first octet and gone when taken: an idle connection has none. */
@@ -77,6 +77,8 @@ export class OutputBuffer {
   #end = 0
   #own: Region | undefined
 
+  /** Octets that have not left: those here, and those of the batch that was taken. */
+  get unsentBytes (): number { return this.totalBytes - this.writtenBytes }
   get byteLength (): number { return this.#batch === undefined ? 0 : this.#batch.byteLength }
   get payloadBytes (): number { return this.#batch === undefined ? 0 : this.#batch.payloadBytes }
 
@@ -138,6 +140,18 @@ export class OutputBuffer {
     this.#batch = undefined
     this.#own = undefined
     return batch
+  }
+
+  /** A batch that was taken has left. Nothing reads its chunks any more. */
+  written (batch: OutputBatch): void {
+    this.writtenBytes += batch.byteLength
+    batch.release()
+  }
+
+  /** A batch that was taken will never leave. */
+  lost (batch: OutputBatch): void {
+    this.totalBytes -= batch.byteLength
+    batch.release()
   }
 
   #push (chunk: Buffer, payloadBytes: number): void {

@@ -170,7 +170,7 @@ export class Watch implements Ticking {
   /** What is not read cannot be missed, but a write tells whether the peer has left. */
   #pingWhilePaused ({ intervalMs }: Heartbeat): void {
     this.#pausedMs += this.#periodMs
-    if (this.#pausedMs < intervalMs || this.#transport.unsentBytes > 0) return
+    if (this.#pausedMs < intervalMs || this.#connection.unsentBytes > 0) return
     this.#pausedMs = 0
     this.#connection.ping(NOTHING)
   }

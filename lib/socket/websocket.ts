@@ -260,21 +260,21 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
 
   /** What waits for the end of this tick, or to be compressed, does not wait for the peer. */
   get #isSlow (): boolean {
-    const { output, pendingBytes } = this.#connection
-    return output.blocked && this.#transport.unsentBytes - pendingBytes > this.#limits.highWaterMarkBytes
+    const { output } = this.#connection
+    return output.blocked && output.unsentBytes > this.#limits.highWaterMarkBytes
   }
 
   /** Judged by what waited before this message, so that one of any size can go to an idle peer. */
   #mayBuffer (): boolean {
     const { maxUnsentBytes } = this.#limits
-    if (this.#transport.unsentBytes <= maxUnsentBytes) return true
+    if (this.#connection.unsentBytes <= maxUnsentBytes) return true
     this.#transport.terminate()
     this.#receiver.fault('limit', Object.assign(new FST_WS_ERR_LIMIT(`More than ${maxUnsentBytes} bytes wait for a peer that does not read them`), { closeCode: CloseCode.AbnormalClosure }))
     return false
   }
 
   #belowMark (): boolean {
-    if (this.#transport.unsentBytes <= this.#limits.highWaterMarkBytes) return true
+    if (this.#connection.unsentBytes <= this.#limits.highWaterMarkBytes) return true
     this.#transport.wantsDrain = true
     return false
   }

@@ -80,13 +80,7 @@ export class Transport implements ConnectionDriver {
   static #onData (this: Duplex, chunk: Buffer): void { (this as DrivenDuplex)[kTransport].#receive(chunk) }
   static #onEnd (this: Duplex): void { (this as DrivenDuplex)[kTransport].#receiveEof() }
 
-  /** Octets that wait for the peer, framing included. */
-  get unsentBytes (): number {
-    const { output, pendingBytes } = this.connection
-    return output.byteLength + pendingBytes + (this.#inFlight === undefined ? 0 : this.#inFlight.byteLength)
-  }
-
-  /** Octets of application data among them. */
+  /** Octets of application data that wait for the peer. */
   get unsentPayloadBytes (): number {
     const { output, pendingBytes } = this.connection
     return output.payloadBytes + pendingBytes + (this.#inFlight === undefined ? 0 : this.#inFlight.payloadBytes)
@@ -94,8 +88,10 @@ export class Transport implements ConnectionDriver {
 
   /** A number that changes when the peer takes something of what waits for it, and not when more is sent. */
   get progress (): number {
-    const { output } = this.connection
-    return output.totalBytes - output.byteLength - (this.#inFlight === undefined ? 0 : writeProgress(this.duplex) ?? this.#inFlight.byteLength)
+    const { writtenBytes } = this.connection.output
+    if (this.#inFlight === undefined) return writtenBytes
+    const { byteLength } = this.#inFlight
+    return writtenBytes + byteLength - (writeProgress(this.duplex) ?? byteLength)
   }
 
   /** Whether what the peer sends is being read. */
@@ -218,7 +214,7 @@ export class Transport implements ConnectionDriver {
     const batch = output.take()!
     if (duplex.destroyed || this.#ended) {
       this.connection.droppedBytes += batch.payloadBytes
-      return settle(batch, lost())
+      return this.#settle(batch, lost())
     }
 
     this.#inFlight = batch
@@ -247,8 +243,7 @@ export class Transport implements ConnectionDriver {
     const batch = this.#inFlight!
     this.#inFlight = undefined
     this.connection.output.blocked = false
-    if (error === undefined) this.connection.output.writtenBytes += batch.byteLength
-    settle(batch, error)
+    this.#settle(batch, error)
     if (error !== undefined) return
     this.connection.outputDrained()
     // A peer that reads as fast as we write would have `drain` and `send` call each other for ever within one tick
@@ -261,7 +256,7 @@ export class Transport implements ConnectionDriver {
 
   static #drain (transport: Transport): void {
     transport.#drainScheduled = false
-    if (!transport.wantsDrain || transport.unsentBytes > transport.#options.highWaterMarkBytes) return
+    if (!transport.wantsDrain || transport.connection.unsentBytes > transport.#options.highWaterMarkBytes) return
     transport.wantsDrain = false
     transport.#handler.onDrain()
   }
@@ -273,7 +268,15 @@ export class Transport implements ConnectionDriver {
     this.connection.droppedBytes += this.unsentPayloadBytes
     if (this.#inFlight !== undefined) this.#written(lost())
     const rest = this.connection.output.take()
-    if (rest !== undefined) settle(rest, lost())
+    if (rest !== undefined) this.#settle(rest, lost())
+  }
+
+  /** A batch has left, or is lost: what it holds is given back, and callbacks are called on the next tick, never within `send`. */
+  #settle (batch: OutputBatch, error?: Error): void {
+    const { output } = this.connection
+    if (error === undefined) output.written(batch)
+    else output.lost(batch)
+    if (batch.callbacks !== undefined) for (const callback of batch.callbacks) process.nextTick(callback, error)
   }
 }
 
@@ -293,12 +296,4 @@ function writeAll (duplex: Duplex, chunks: readonly Buffer[], callback?: (error?
 /** What callbacks of messages get that were never sent; `cause` is the stream's error, if there was one. */
 function lost (cause?: Error): Error {
   return Object.assign(new FST_WS_ERR_CLOSED(CloseCode.AbnormalClosure), { closeCode: CloseCode.AbnormalClosure, reason: '', cause })
-}
-
-/** Gives back what a batch holds, and calls back on the next tick: never within `send`. */
-function settle (batch: OutputBatch, error?: Error): void {
-  const { callbacks } = batch
-  batch.release()
-  if (callbacks === undefined) return
-  for (const callback of callbacks) process.nextTick(callback, error)
 }

@@ -27,8 +27,8 @@ class Counting extends Connection {
   readFrames = 0
   #isLastInflating = false
 
-  override onFrame (opcode: number, fin: boolean, rsv1: boolean, buffer: Buffer, start: number, end: number): void {
-    super.onFrame(opcode, fin, rsv1, buffer, start, end)
+  override onFrame (opcode: number, fin: boolean, rsv1: boolean, buffer: Buffer, start: number, end: number, key: number): void {
+    super.onFrame(opcode, fin, rsv1, buffer, start, end, key)
     this.#count()
   }
 

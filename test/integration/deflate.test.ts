@@ -235,7 +235,8 @@ t.test('a message that would be too large when inflated: 1009, and the others go
 
 t.test('what cannot be inflated: 1007, small or large', async (t) => {
   const { port } = await start(t, echo)
-  for (const payload of [Buffer.from([0xff]), Buffer.alloc(40 * KIB, 0xff), compressed(noise(100 * KIB)).subarray(0, 20 * KIB)]) {
+  // Cut off in a stored block: a coded one can take the octets that stand for its end as codes, and be whole.
+  for (const payload of [Buffer.from([0xff]), Buffer.alloc(40 * KIB, 0xff), compressed(randomBytes(100 * KIB)).subarray(0, 20 * KIB)]) {
     const wire = await Wire.open(port, offering())
     wire.frame({ opcode: 2, rsv: RSV1, payload })
     t.match((await wire.lines(1))[0], /^close 1007/)

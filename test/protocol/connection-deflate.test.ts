@@ -629,6 +629,7 @@ t.test('what is sent', async t => {
       connection.ping(Buffer.from('ours'))
       connection.pong(Buffer.from('ours'))
       t.equal(connection.pendingBytes, 80_006)
+      t.equal(connection.unsentBytes, 80_006)
       t.equal(connection.output.payloadBytes, 0)
       t.equal(connection.messagesSent, 2)
       on.receive(peer.ping('theirs'))

@@ -41,10 +41,12 @@ class Frames implements FrameSink, Subject<string> {
     }
   }
 
-  onFrame (opcode: number, fin: boolean, rsv1: boolean, buffer: Buffer, start: number, end: number): void {
+  onFrame (opcode: number, fin: boolean, rsv1: boolean, buffer: Buffer, start: number, end: number, key: number): void {
     this.calls.push('frame')
     if (this.#parts !== undefined) this.events.push('a frame within a frame')
-    this.#whole(head(opcode, fin, rsv1), buffer.subarray(start, end))
+    const payload = Buffer.alloc(end - start)
+    maskInto(payload, 0, buffer, start, end, key)
+    this.#whole(head(opcode, fin, rsv1), payload)
   }
 
   onFrameStart (opcode: number, fin: boolean, rsv1: boolean, length: number): void {
@@ -387,18 +389,19 @@ t.test('nothing is allocated for an announced length, and little for what stradd
   }
 })
 
-t.test('a frame in one chunk is handed on where it lies', async t => {
+t.test('a frame in one chunk is handed on where it lies, as it came', async t => {
   for (const role of ROLES) {
     const chunk = copyAt(framesTo(role).binary('abc'), 0)
-    let seen: [Buffer, number, number] | undefined
+    const before = Buffer.from(chunk)
+    let seen: [Buffer, number, number, number] | undefined
     new FrameParser(role, {
-      onFrame (_opcode, _fin, _rsv1, buffer, start, end) { seen = [buffer, start, end] },
+      onFrame (_opcode, _fin, _rsv1, buffer, start, end, key) { seen = [buffer, start, end, key] },
       onFrameStart () {},
       onFramePart () {}
     }).feed(chunk, 0)
     t.equal(seen![0], chunk)
-    t.strictSame(seen!.slice(1), [chunk.length - 3, chunk.length])
-    t.equal(chunk.toString('latin1', chunk.length - 3), 'abc', 'unmasked in place')
+    t.strictSame(seen!.slice(1), [chunk.length - 3, chunk.length, role === 'server' ? chunk.readInt32BE(chunk.length - 7) : 0])
+    t.strictSame(chunk, before)
   }
 })
 

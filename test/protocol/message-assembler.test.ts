@@ -3,11 +3,12 @@ import fc from 'fast-check'
 import { ProtocolError } from '../../lib/protocol/errors.ts'
 import { MAX_EMPTY_FRAGMENTS, MessageAssembler, type MessageSink, type TextAs } from '../../lib/protocol/message-assembler.ts'
 import { copyAt } from '../helpers/every-cut.ts'
+import { masked } from '../helpers/frames.ts'
 
 const CONTINUATION = 0
 const TEXT = 1
 const BINARY = 2
-const VIEW_FROM = 4 * 1024
+const VIEW_FROM = 512
 
 interface Message { data: string | Buffer, isBinary: boolean }
 
@@ -28,7 +29,7 @@ function assembler (maxMessageBytes = 1024 * 1024, textAs: TextAs = 'string') {
     frame (opcode: number, fin: boolean, payload: string | Uint8Array, rsv1 = false): void {
       const bytes = Buffer.from(payload)
       const chunk = Buffer.concat([Buffer.from([0xff]), bytes, Buffer.from([0xff])])
-      target.onFrame(opcode, fin, rsv1, chunk, 1, 1 + bytes.length)
+      target.onFrame(opcode, fin, rsv1, chunk, 1, 1 + bytes.length, 0)
       if (bytes.length < VIEW_FROM) chunk.fill(0xee)
     },
     start (opcode: number, fin: boolean, length: number, rsv1 = false): void {
@@ -119,7 +120,7 @@ t.test('a message in one frame', async t => {
         const messages: Buffer[] = []
         const target = new MessageAssembler(sink((data) => messages.push(data as Buffer)), 1024 * 1024, textAs)
         const chunk = copyAt(Buffer.alloc(length + 2, 'a'), 3)
-        target.onFrame(opcode, true, false, chunk, 1, length + 1)
+        target.onFrame(opcode, true, false, chunk, 1, length + 1, 0)
         const isView = length >= VIEW_FROM
         const [data] = messages as [Buffer]
         t.equal(data.buffer === chunk.buffer, isView, `${length} octets`)
@@ -129,12 +130,38 @@ t.test('a message in one frame', async t => {
     }
   })
 
+  t.test('is unmasked, whichever way it goes, and nothing around it changes', async t => {
+    const key = [0x37, 0xfa, 0x21, 0x3d]
+    for (const length of [0, 1, 6, 100, VIEW_FROM - 1, VIEW_FROM, 5000]) {
+      const payload = Buffer.from(Array.from({ length }, (_, i) => 97 + i % 26))
+      const send = (textAs: TextAs, opcodes: number[], rsv1 = false): Buffer[] => {
+        const messages: Buffer[] = []
+        const target = new MessageAssembler({
+          onMessage (data) { messages.push(Buffer.from(data)) },
+          onCompressedMessage (data) { messages.push(Buffer.from(data)) }
+        }, 1024 * 1024, textAs)
+        opcodes.forEach((opcode, index) => {
+          const chunk = Buffer.concat([Buffer.from('before'), masked(payload, key), Buffer.from('behind')])
+          target.onFrame(opcode, index === opcodes.length - 1, rsv1, chunk, 6, 6 + length, Buffer.from(key).readInt32BE())
+          t.equal(chunk.toString('latin1', 0, 6) + chunk.toString('latin1', 6 + length), 'beforebehind')
+        })
+        return messages
+      }
+      t.strictSame(send('string', [TEXT]), [payload], `text of ${length} octets`)
+      t.strictSame(send('buffer', [TEXT]), [payload], 'text as octets')
+      t.strictSame(send('string', [BINARY]), [payload], 'binary')
+      t.strictSame(send('string', [BINARY], true), [payload], 'compressed')
+      t.strictSame(send('string', [TEXT, CONTINUATION]), [Buffer.concat([payload, payload])], 'text in fragments')
+      t.strictSame(send('string', [BINARY, CONTINUATION, CONTINUATION]), [Buffer.concat([payload, payload, payload])], 'binary in fragments')
+    }
+  })
+
   t.test('a view keeps alive four times its size at most', async t => {
     for (const [read, isView] of [[4 * VIEW_FROM, true], [4 * VIEW_FROM + 1, false], [64 * 1024, false]] as const) {
       const messages: Buffer[] = []
       const target = new MessageAssembler(sink((data) => messages.push(data as Buffer)), 1024 * 1024, 'buffer')
       const chunk = Buffer.allocUnsafeSlow(read)
-      target.onFrame(BINARY, true, false, chunk, 10, 10 + VIEW_FROM)
+      target.onFrame(BINARY, true, false, chunk, 10, 10 + VIEW_FROM, 0)
       t.equal(messages[0]!.buffer === chunk.buffer, isView, `of ${read} octets`)
     }
   })
@@ -484,8 +511,8 @@ t.test('memory', async t => {
     target.onFramePart(chunk, 0, 2000, 0, true)
     t.strictSame(sizes, [5000])
     sizes.length = 0
-    target.onFrame(BINARY, false, false, chunk, 0, 10)
-    target.onFrame(CONTINUATION, true, false, chunk, 0, 5000)
+    target.onFrame(BINARY, false, false, chunk, 0, 10, 0)
+    target.onFrame(CONTINUATION, true, false, chunk, 0, 5000, 0)
     t.strictSame(sizes, [128, 5010], 'with the fragments before it')
   })
 
@@ -494,12 +521,12 @@ t.test('memory', async t => {
     const target = new MessageAssembler(sink(), 1000, 'string')
     const chunk = Buffer.from('x'.repeat(1000))
     sizes.length = 0
-    target.onFrame(BINARY, false, false, chunk, 0, 600)
-    target.onFrame(CONTINUATION, false, false, chunk, 0, 400)
+    target.onFrame(BINARY, false, false, chunk, 0, 600, 0)
+    target.onFrame(CONTINUATION, false, false, chunk, 0, 400, 0)
     t.strictSame(sizes, [1000])
     const tiny = new MessageAssembler(sink(), 10, 'string')
     sizes.length = 0
-    tiny.onFrame(BINARY, false, false, chunk, 0, 1)
+    tiny.onFrame(BINARY, false, false, chunk, 0, 1, 0)
     t.strictSame(sizes, [10])
   })
 
@@ -510,7 +537,7 @@ t.test('memory', async t => {
       const target = new MessageAssembler(sink((data) => messages.push(data)), 2 ** 20, 'string')
       const chunk = Buffer.from('x')
       sizes.length = 0
-      for (let i = 0; i < 65537; i++) target.onFrame(i === 0 ? opcode : CONTINUATION, i === 65536, false, chunk, 0, 1)
+      for (let i = 0; i < 65537; i++) target.onFrame(i === 0 ? opcode : CONTINUATION, i === 65536, false, chunk, 0, 1, 0)
       t.equal(messages.length, 1)
       t.equal(messages[0]!.length, 65537)
       t.ok(sizes.length <= 11, `${sizes.length} buffers`)
@@ -529,7 +556,7 @@ t.test('memory', async t => {
     }
     const target = new MessageAssembler(sink(), 2 ** 20, 'string')
     const chunk = Buffer.from('x')
-    for (let i = 0; i < 10_000; i++) target.onFrame(i === 0 ? TEXT : CONTINUATION, i === 9_999, false, chunk, 0, 1)
+    for (let i = 0; i < 10_000; i++) target.onFrame(i === 0 ? TEXT : CONTINUATION, i === 9_999, false, chunk, 0, 1, 0)
     t.ok(seen <= 40_000, `${seen} octets`)
   })
 

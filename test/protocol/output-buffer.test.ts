@@ -130,9 +130,15 @@ t.test('counts what waits', async t => {
   t.equal(output.payloadBytes, 4)
   t.equal(output.totalBytes, 120, 'of all batches')
   t.equal(batch.byteLength, 114, 'the batch before it is as it was')
+  t.equal(output.unsentBytes, 120, 'what was taken has not left')
 
-  batch.release()
-  output.take()!.release()
+  output.written(batch)
+  t.equal(output.unsentBytes, 6)
+  t.equal(output.writtenBytes, 114)
+  output.lost(output.take()!)
+  t.equal(output.unsentBytes, 0)
+  t.equal(output.writtenBytes, 114, 'what was lost has not left either')
+  t.equal(output.totalBytes, 114)
 })
 
 t.test('addCallback', async t => {
