@@ -8,8 +8,12 @@ const NODE = [process.execPath, '--expose-gc']
 /** ws takes its native addon wherever it finds it installed. */
 const JAVASCRIPT_ALONE = { WS_NO_BUFFER_UTIL: '1' }
 
+const OURS = 'duplex.js'
+
 const PEERS = {
-  ours: { what: 'fastify-duplex', command: NODE, file: 'duplex.js' },
+  ours: { what: 'fastify-duplex', command: NODE, file: OURS },
+  'ours+old': { what: 'fastify-duplex, its process started with `--initial-old-space-size=128`', command: [...NODE, '--initial-old-space-size=128'], file: OURS },
+  floor: { what: 'the least that any WebSocket server on the sockets of Node does, without checks and limits', command: NODE, file: 'floor.js' },
   ws: { what: 'ws', command: NODE, file: 'ws.js', needs: 'ws', env: JAVASCRIPT_ALONE },
   'ws+bufferutil': { what: 'ws with its native addon', command: NODE, file: 'ws.js', needs: 'bufferutil' },
   'fastify-websocket': { what: '@fastify/websocket', command: NODE, file: 'fastify-websocket.js', needs: '@fastify/websocket', env: JAVASCRIPT_ALONE },
@@ -26,7 +30,7 @@ const PEERS = {
 export function peerOf (given, dist) {
   const [name, folder] = given.split('=', 2)
   const peer = folder === undefined ? peerNamed(name) : PEERS.ours
-  const build = peer === PEERS.ours ? resolve(folder ?? dist ?? process.env.DUPLEX_DIST ?? join(HERE, '../dist')) : undefined
+  const build = peer.file === OURS ? resolve(folder ?? dist ?? process.env.DUPLEX_DIST ?? join(HERE, '../dist')) : undefined
   if (build !== undefined && !existsSync(join(build, 'index.js'))) throw new Error(`there is no build in ${build}: npm run build`)
   const version = peer.needs === undefined ? undefined : versionOf(peer.needs)
   const missing = peer.needs !== undefined && version === undefined ? peer.needs : undefined

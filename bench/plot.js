@@ -1,6 +1,7 @@
 /** Charts as SVG: bars that compare, and lines that grow. */
 
-const COLORS = { ours: '#0b6e4f', ws: '#9aa0a6', 'ws+bufferutil': '#5f6368', 'fastify-websocket': '#c58b4b', net: '#3b6ea8', bun: '#b3588a', deno: '#7a5fb0', fastify: '#9aa0a6' }
+const COLORS = { ours: '#0b6e4f', 'ours+old': '#5fb89a', floor: '#d9c44a', ws: '#9aa0a6', 'ws+bufferutil': '#5f6368', 'fastify-websocket': '#c58b4b', net: '#3b6ea8', bun: '#b3588a', deno: '#7a5fb0', fastify: '#9aa0a6' }
+const LEGEND_COLUMNS = 6
 const FONT = 'font-family="sans-serif" font-size="12"'
 
 /**
@@ -10,7 +11,7 @@ const FONT = 'font-family="sans-serif" font-size="12"'
 export function bars (title, groups, peers, most) {
   const [left, width, bar, gap] = [330, 520, 10, 12]
   const parts = [legend(peers)]
-  let y = 60
+  let y = 76
   const top = y
   for (const { label, values } of groups) {
     const shown = peers.filter((peer) => values[peer] !== undefined)
@@ -55,7 +56,11 @@ function label (decade) {
 }
 
 function legend (peers) {
-  return peers.map((peer, i) => `<rect x="${10 + 130 * i}" y="30" width="10" height="10" fill="${COLORS[peer]}"/>${text(24 + 130 * i, 39, peer, 'start')}`).join('')
+  return peers.map((peer, i) => {
+    const x = 10 + 130 * (i % LEGEND_COLUMNS)
+    const y = 30 + 18 * Math.floor(i / LEGEND_COLUMNS)
+    return `<rect x="${x}" y="${y}" width="10" height="10" fill="${COLORS[peer]}"/>${text(x + 14, y + 9, peer, 'start')}`
+  }).join('')
 }
 
 function text (x, y, content, anchor) {

@@ -7,6 +7,7 @@
 const KIB = 1024
 const ALL = ['ours', 'ws', 'fastify-websocket', 'net', 'bun', 'deno']
 const ON_NODE = ['ours', 'ws', 'fastify-websocket', 'net']
+const LARGE = [...ALL, 'ws+bufferutil', 'ours+old']
 const WEBSOCKET = ['ours', 'ws', 'fastify-websocket', 'bun', 'deno']
 
 const echo = { load: 'echo', work: 'echo', payload: 'binary', bytes: 16, connections: 64, depth: 1, peers: ALL }
@@ -17,15 +18,15 @@ const hold = { ...echo, load: 'hold', connections: 10_000 }
 
 /** Bytes; "16 in flight" are on each of 64 connections. An async listener awaits before each `send`; text and JSON are strings and objects in the handlers. */
 export const scenarios = {
-  'echo-16-d1': { ...echo, what: 'Echo of 16 B', targets: { ws: 0.90, net: 1.08 } },
-  'echo-16-d16': { ...echo, what: 'Echo of 16 B, 16 in flight', depth: 16, targets: { ws: 0.10, net: 1.35 } },
+  'echo-16-d1': { ...echo, what: 'Echo of 16 B', peers: [...ALL, 'floor'], targets: { ws: 0.90, net: 1.08 } },
+  'echo-16-d16': { ...echo, what: 'Echo of 16 B, 16 in flight', depth: 16, peers: [...ALL, 'floor'], targets: { ws: 0.10, net: 1.35 } },
   'echo-16-d16-async': { ...echo, what: 'Echo of 16 B, 16 in flight, async listener', work: 'echo-async', depth: 16, peers: ON_NODE, targets: { ws: 0.15 } },
   'echo-16-d16-iterate': { ...echo, what: 'Echo of 16 B, 16 in flight, for await', work: 'echo-iterate', depth: 16, peers: ON_NODE, targets: { ws: 0.15 } },
   'echo-16-d16-tls': { ...echo, what: 'Echo of 16 B, 16 in flight, TLS', tls: true, depth: 16, peers: ALL, targets: {} },
-  'echo-1k-d1': { ...echo, what: 'Echo of 1 KiB', bytes: KIB, targets: { ws: 0.72, net: 1.10 } },
+  'echo-1k-d1': { ...echo, what: 'Echo of 1 KiB', bytes: KIB, peers: [...ALL, 'floor'], targets: { ws: 0.72, net: 1.10 } },
   'text-1k-d1': { ...echo, what: 'Echo of 1 KiB of text', work: 'text', payload: 'text', bytes: KIB, targets: { ws: 0.80, net: 1.10 } },
-  'echo-64k': { ...echo, what: 'Echo of 64 KiB', bytes: 64 * KIB, peers: [...ALL, 'ws+bufferutil'], targets: { ws: 0.25, net: 1.05 } },
-  'echo-1m': { ...echo, what: 'Echo of 1 MiB', bytes: KIB * KIB, peers: [...ALL, 'ws+bufferutil'], targets: { ws: 0.19, net: 1.05 } },
+  'echo-64k': { ...echo, what: 'Echo of 64 KiB', bytes: 64 * KIB, peers: LARGE, targets: { ws: 0.25, net: 1.05 } },
+  'echo-1m': { ...echo, what: 'Echo of 1 MiB', bytes: KIB * KIB, peers: LARGE, targets: { ws: 0.19, net: 1.05 } },
   'typed-d1': { ...typed, what: 'JSON, validated and answered', targets: { 'fastify-websocket': 0.80 } },
   'typed-d16': { ...typed, what: 'JSON, validated and answered, 16 in flight', depth: 16, targets: { 'fastify-websocket': 0.25 } },
   deflate: { ...deflate, what: 'Echo of 1 KiB of JSON, compressed', work: 'deflate', deflate: 'alone', targets: { ws: 0.32 } },

@@ -214,7 +214,7 @@ export class Receiver implements ConnectionHandler, TransportHandler, WatchSink 
     if (messageReceived.hasSubscribers) messageReceived.publish({ socket: this.emitter, data, isBinary })
     if (this.#queue === undefined || this.#queue.length === 0) {
       if (this.#waiters.length > 0) return this.#deliverToWaiter(data, isBinary)
-      if (this.emitter.listenerCount('message') > 0) return this.#deliver(data, isBinary)
+      if (this.#deliver(data, isBinary)) return
     }
     // While it closes, reading cannot be paused any more.
     if (this.#isFull() && this.#connection.state !== State.Open) return
@@ -292,13 +292,17 @@ export class Receiver implements ConnectionHandler, TransportHandler, WatchSink 
     }
   }
 
-  #deliver (data: string | Buffer, isBinary: boolean): void {
+  /** Calls the listeners, with what they are to get; an invalid message is done with. Returns whether there are any. */
+  #deliver (data: string | Buffer, isBinary: boolean): boolean {
+    // Without a codec there is nothing to do before: then the emitter says whether somebody has heard.
+    if (!this.#subprotocol.raw && this.emitter.listenerCount('message') === 0) return false
     const message = this.#decode(data, isBinary)
-    if (message === END) return
+    if (message === END) return true
     try {
-      this.emitter.emit('message', isBinary ? this.#asBinaryType(message) : message, isBinary)
+      return this.emitter.emit('message', isBinary ? this.#asBinaryType(message) : message, isBinary)
     } catch (error) {
       this.#faults.onFault('listener', error, message)
+      return true
     }
   }
 
