@@ -16,7 +16,6 @@ export class MessageAjv {
   readonly #options: ResolvedOptions['ajv']
   // Scopes with the same shared schemas share an Ajv.
   readonly #build = AjvCompiler()
-  readonly #schemas = new WeakMap<SchemaCompiler, Map<string, unknown>>()
 
   constructor (options: ResolvedOptions['ajv']) {
     this.#options = options
@@ -30,8 +29,9 @@ export class MessageAjv {
     let compiler: SchemaCompiler | undefined
     return (route) => {
       compiler ??= this.#make(scope)
-      if (typeof route.schema?.$id === 'string') this.#keepApart(compiler, scope, route.schema)
-      return compiler(route)
+      const validate = compiler(route)
+      assertOf(route.schema, validate)
+      return validate
     }
   }
 
@@ -43,14 +43,13 @@ export class MessageAjv {
       customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: true, discriminator: true, addUsedSchema: true, ...customOptions }
     } as unknown as Parameters<Build>[1]) as unknown as SchemaCompiler
   }
+}
 
-  #keepApart (compiler: SchemaCompiler, scope: FastifyInstance, schema: { $id: string }): void {
-    let schemas = this.#schemas.get(compiler)
-    if (schemas === undefined) this.#schemas.set(compiler, schemas = new Map<string, unknown>(Object.entries(scope.getSchemas())))
-    const known = schemas.get(schema.$id)
-    if (known === undefined) schemas.set(schema.$id, schema)
-    else if (known !== schema && !isDeepStrictEqual(plain(known), plain(schema))) throw new Error(`another schema has the $id '${schema.$id}': give one of them its own`)
-  }
+/** Whatever Ajv has found by the `$id`, of this schema or within another one, must be this schema. */
+function assertOf (schema: { readonly $id?: unknown }, validate: { readonly schema?: unknown }): void {
+  const { schema: found } = validate
+  if (found === schema || found === undefined || schema.$id === undefined || isDeepStrictEqual(plain(found), plain(schema))) return
+  throw new Error(`another schema has the $id '${String(schema.$id)}': give one of them its own`)
 }
 
 /** Without what JSON Schema does not know, such as the symbols of TypeBox. */

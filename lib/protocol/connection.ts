@@ -86,7 +86,7 @@ interface Inflating {
 
 /** Frames that are handled in one turn before the event loop gets its turn. */
 const FRAMES_PER_TURN = 256
-/** The clock is read once for so many frames: most turns have fewer, and do without it. */
+/** The clock is looked at once for so many frames, and runs from the first look: most turns have fewer, and do without it. */
 const FRAMES_PER_CLOCK = 16
 const TURN_MS = 5
 
@@ -188,12 +188,12 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
 
   // What arrives
 
-  /** Takes the octets of one read. They are unmasked in place, and may be kept as views. */
+  /** Takes the octets of one read, which are its own from now on: it unmasks some in place, and hands some on as views. */
   receive (chunk: Buffer): void {
     this.bytesReceived += chunk.length
     // §5.5.1, §7.1.7: after a Close, or a failure, nothing that comes is looked at.
     if (this.state > State.CloseSent) return
-    if (this.#peerRates !== undefined && !this.#peerRates.takeBytes(chunk.length, performance.now())) return this.fail(new ProtocolError(CloseCode.PolicyViolation, 'too many bytes a second'))
+    if (this.#peerRates?.limited === true && !this.#peerRates.takeBytes(chunk.length, performance.now())) return this.fail(new ProtocolError(CloseCode.PolicyViolation, 'too many bytes a second'))
     if (this.#rest !== undefined) {
       this.#rest = Buffer.concat([this.#rest, chunk])
       this.#restIsOwn = true
@@ -363,7 +363,7 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
   }
 
   onMessage (data: string | Buffer, isBinary: boolean): void {
-    if (this.#peerRates !== undefined && !this.#peerRates.takeMessage((this.#turnStart ??= performance.now()))) throw new ProtocolError(CloseCode.PolicyViolation, 'too many messages a second')
+    if (this.#peerRates?.limited === true && !this.#peerRates.takeMessage((this.#turnStart ??= performance.now()))) throw new ProtocolError(CloseCode.PolicyViolation, 'too many messages a second')
     this.messagesReceived++
     this.handler.onMessage(data, isBinary)
   }
@@ -393,6 +393,8 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
 
   #deliver (message: Buffer, isBinary: boolean): void {
     this.#inTurn = true
+    // The job has taken its time, which is granted.
+    this.#turnStart = undefined
     this.#inflating = undefined
     if (this.reading) this.#rates.resume()
     try {

@@ -13,7 +13,7 @@ import { readInt32, readUint16 } from './octets.ts'
 
 /**
  * Receives frames in wire order, and their payloads masked with `key`, whose topmost octet belongs to the first octet; 0 for
- * what is not masked. The ranges are the sink's during the call only: what outlives it must be copied.
+ * what is not masked. The ranges are the sink's, to write to and to keep, but for those of control frames, which it has during the call.
  */
 export interface FrameSink {
   /** A whole frame that lies in one chunk, or a control frame. */

@@ -24,7 +24,10 @@ export interface MessageSink {
 /** Fragments without payload that one message may hold: they cost work and bring nothing. */
 export const MAX_EMPTY_FRAGMENTS = 256
 
-/** A payload of this size is handed on as a view of what was read: for smaller ones memory from the pool costs less. */
+/**
+ * A payload of this size that ends a read is handed on as a view of it: for smaller ones memory from the pool costs less, and
+ * what follows would be lost if the application transferred the memory to another thread.
+ */
 const VIEW_FROM = 512
 /** Not if the view would keep alive more than so many times its size. */
 const MOST_KEPT_ALIVE = 4
@@ -192,8 +195,8 @@ function unmasked (buffer: Buffer, start: number, end: number, key: number): Buf
 /** The payload, for somebody to keep. */
 function ownBytes (buffer: Buffer, start: number, end: number, key: number): Buffer {
   const length = end - start
-  if (length >= VIEW_FROM && MOST_KEPT_ALIVE * length >= buffer.buffer.byteLength) return unmasked(buffer, start, end, key)
-  // From the pool, which a small Buffer that is kept for long keeps alive: 8 KiB, for a tenth of the price of memory of its own.
+  if (length >= VIEW_FROM && end === buffer.length && MOST_KEPT_ALIVE * length >= buffer.buffer.byteLength) return unmasked(buffer, start, end, key)
+  // Below 4 KiB from the pool, which a Buffer that is kept for long keeps alive: 8 KiB, for a tenth of the price of memory of its own.
   const own = Buffer.allocUnsafe(length)
   maskInto(own, 0, buffer, start, end, key)
   return own

@@ -29,6 +29,9 @@ export class PeerRates {
     this.#bytes = new TokenBucket(bytesPerSecond, bytesPerSecond * burst)
   }
 
+  /** Whether messages and bytes are counted at all. */
+  get limited (): boolean { return this.#messages !== undefined }
+
   /** Whether so many bytes may come now. */
   takeBytes (count: number, nowMs: number): boolean {
     return this.#bytes === undefined || this.#bytes.take(count, nowMs)

@@ -214,7 +214,7 @@ export class Receiver implements ConnectionHandler, TransportHandler, WatchSink 
     if (messageReceived.hasSubscribers) messageReceived.publish({ socket: this.emitter, data, isBinary })
     if (this.#queue === undefined || this.#queue.length === 0) {
       if (this.#waiters.length > 0) return this.#deliverToWaiter(data, isBinary)
-      if (this.#deliver(data, isBinary)) return
+      if (this.emitter.listenerCount('message') > 0) return this.#deliver(data, isBinary)
     }
     // While it closes, reading cannot be paused any more.
     if (this.#isFull() && this.#connection.state !== State.Open) return
@@ -292,17 +292,13 @@ export class Receiver implements ConnectionHandler, TransportHandler, WatchSink 
     }
   }
 
-  /** Calls the listeners, with what they are to get; an invalid message is done with. Returns whether there are any. */
-  #deliver (data: string | Buffer, isBinary: boolean): boolean {
-    // Without a codec there is nothing to do before: then the emitter says whether somebody has heard.
-    if (!this.#subprotocol.raw && this.emitter.listenerCount('message') === 0) return false
+  #deliver (data: string | Buffer, isBinary: boolean): void {
     const message = this.#decode(data, isBinary)
-    if (message === END) return true
+    if (message === END) return
     try {
-      return this.emitter.emit('message', isBinary ? this.#asBinaryType(message) : message, isBinary)
+      this.emitter.emit('message', isBinary ? this.#asBinaryType(message) : message, isBinary)
     } catch (error) {
       this.#faults.onFault('listener', error, message)
-      return true
     }
   }
 

@@ -91,7 +91,7 @@ export function resolveCodec (contract: Contract): Codec | undefined {
 export function encodeRaw (message: unknown): string | Uint8Array {
   if (typeof message === 'string') return message
   // What most are, asked for in the way that costs nothing: the tests below, which know other realms too, take 25 ns.
-  if (message instanceof Uint8Array) return message
+  if (ArrayBuffer.isView(message) && message instanceof Uint8Array) return message
   if (isBytes(message)) return asBytes(message)
   if (typeof message === 'number') return String(message)
   throw new FST_WS_ERR_DATA_TYPE(`a raw route sends strings, Buffers, ArrayBuffers and views, not a message of type ${typeof message}`)

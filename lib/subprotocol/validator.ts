@@ -17,6 +17,8 @@ export type SchemaCompiler = (route: { schema: any, method: string, url: string,
 export interface CompiledSchema {
   (message: any, context?: any): unknown
   errors?: unknown
+  /** What it was compiled from, as Ajv says. */
+  schema?: unknown
 }
 
 /** Fastify's `schemaErrorFormatter`, with the part named `message`. Its `message` becomes the text of our error, and it the `cause`. */

@@ -46,6 +46,12 @@ t.test('two different schemas with the same $id stop the start: Ajv would take t
   const app = await appOf(t, [named('Value', 'string'), named('Value', 'number')])
   await t.rejects(async () => await app.ready(), { code: 'FST_WS_ERR_INVALID_SCHEMA', message: /route \/1.*another schema has the \$id 'Value': give one of them its own/ })
 
+  const likewise = await appOf(t, [named('Value', 'string'), named('Value#', 'number')])
+  await t.rejects(async () => await likewise.ready(), { code: 'FST_WS_ERR_INVALID_SCHEMA', message: /\$id 'Value#'/ }, 'an empty fragment is none')
+
+  const within = await appOf(t, [{ ...named('Outer', 'string'), definitions: { inner: named('Inner', 'string') } }, named('Inner', 'number')])
+  await t.rejects(async () => await within.ready(), { code: 'FST_WS_ERR_INVALID_SCHEMA', message: /\$id 'Inner'/ }, 'that of a schema within another')
+
   const beside = await appOf(t, [named('Value', 'string')], { shared: named('Value', 'number') })
   await t.rejects(async () => await beside.ready(), { code: 'FST_WS_ERR_INVALID_SCHEMA', message: /another schema has the \$id 'Value'/ }, 'one of addSchema too')
 })

@@ -992,6 +992,26 @@ function stopClock (t: Test): { now: number, reads: number } {
   return clock
 }
 
+t.test('memory of a message that is transferred to another thread takes nothing along', async t => {
+  for (const length of [16, 600, 5000]) {
+    const { connection, recorder, peer } = subject('server')
+    const sizes: number[] = []
+    recorder.onMessage = (data) => {
+      sizes.push(data.length)
+      try {
+        structuredClone(data, { transfer: [(data as Buffer).buffer as ArrayBuffer] })
+      } catch {
+        // What is in a pool cannot be transferred.
+      }
+    }
+    const frames = [peer.binary(Buffer.alloc(length)), peer.binary(Buffer.alloc(length + 1)), peer.binary(Buffer.alloc(length + 2))]
+    connection.receive(copyAt(Buffer.concat(frames), 0))
+    connection.receive(copyAt(peer.binary('next'), 0))
+    t.strictSame(sizes, [length, length + 1, length + 2, 4])
+    t.equal(connection.state, State.Open)
+  }
+})
+
 t.test('deliversWhileClosing: what arrives between our Close and that of the peer is delivered', async t => {
   for (const role of ROLES) {
     const arrives = Buffer.concat([

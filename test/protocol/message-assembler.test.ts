@@ -30,7 +30,7 @@ function assembler (maxMessageBytes = 1024 * 1024, textAs: TextAs = 'string') {
       const bytes = Buffer.from(payload)
       const chunk = Buffer.concat([Buffer.from([0xff]), bytes, Buffer.from([0xff])])
       target.onFrame(opcode, fin, rsv1, chunk, 1, 1 + bytes.length, 0)
-      if (bytes.length < VIEW_FROM) chunk.fill(0xee)
+      chunk.fill(0xee)
     },
     start (opcode: number, fin: boolean, length: number, rsv1 = false): void {
       target.onFrameStart(opcode, fin, rsv1, length)
@@ -114,18 +114,23 @@ t.test('a message in one frame', async t => {
     t.strictSame(target.messages.map(({ data }) => data.toString()), ['one', 'two', '', 'four', 'five'])
   })
 
-  t.test('small ones are copies that the receiver keeps, large ones are views of the chunk', async t => {
+  t.test('small ones are copies that the receiver keeps, large ones are views of the chunk that they end', async t => {
     for (const [opcode, textAs] of [[BINARY, 'string'], [BINARY, 'buffer'], [TEXT, 'buffer']] as Array<[number, TextAs]>) {
       for (const length of [0, 1, 100, VIEW_FROM - 1, VIEW_FROM, VIEW_FROM + 1, 60000]) {
         const messages: Buffer[] = []
         const target = new MessageAssembler(sink((data) => messages.push(data as Buffer)), 1024 * 1024, textAs)
-        const chunk = copyAt(Buffer.alloc(length + 2, 'a'), 3)
+        const chunk = copyAt(Buffer.alloc(length + 1, 'a'), 3)
+        const longer = copyAt(Buffer.alloc(length + 2, 'a'), 3)
         target.onFrame(opcode, true, false, chunk, 1, length + 1, 0)
+        target.onFrame(opcode, true, false, longer, 1, length + 1, 0)
         const isView = length >= VIEW_FROM
-        const [data] = messages as [Buffer]
+        const [data, before] = messages as [Buffer, Buffer]
         t.equal(data.buffer === chunk.buffer, isView, `${length} octets`)
+        t.not(before.buffer, longer.buffer, 'something follows')
         chunk.fill('b')
+        longer.fill('b')
         t.ok(data.equals(Buffer.alloc(length, isView ? 'b' : 'a')))
+        t.ok(before.equals(Buffer.alloc(length, 'a')))
       }
     }
   })
@@ -134,22 +139,24 @@ t.test('a message in one frame', async t => {
     const key = [0x37, 0xfa, 0x21, 0x3d]
     for (const length of [0, 1, 6, 100, VIEW_FROM - 1, VIEW_FROM, 5000]) {
       const payload = Buffer.from(Array.from({ length }, (_, i) => 97 + i % 26))
-      const send = (textAs: TextAs, opcodes: number[], rsv1 = false): Buffer[] => {
+      const send = (textAs: TextAs, opcodes: number[], rsv1 = false, behind = 'behind'): Buffer[] => {
         const messages: Buffer[] = []
         const target = new MessageAssembler({
           onMessage (data) { messages.push(Buffer.from(data)) },
           onCompressedMessage (data) { messages.push(Buffer.from(data)) }
         }, 1024 * 1024, textAs)
         opcodes.forEach((opcode, index) => {
-          const chunk = Buffer.concat([Buffer.from('before'), masked(payload, key), Buffer.from('behind')])
+          const chunk = Buffer.concat([Buffer.from('before'), masked(payload, key), Buffer.from(behind)])
           target.onFrame(opcode, index === opcodes.length - 1, rsv1, chunk, 6, 6 + length, Buffer.from(key).readInt32BE())
-          t.equal(chunk.toString('latin1', 0, 6) + chunk.toString('latin1', 6 + length), 'beforebehind')
+          t.equal(chunk.toString('latin1', 0, 6) + chunk.toString('latin1', 6 + length), `before${behind}`)
         })
         return messages
       }
       t.strictSame(send('string', [TEXT]), [payload], `text of ${length} octets`)
       t.strictSame(send('buffer', [TEXT]), [payload], 'text as octets')
       t.strictSame(send('string', [BINARY]), [payload], 'binary')
+      t.strictSame(send('string', [BINARY], false, ''), [payload], 'binary that ends a read')
+      t.strictSame(send('buffer', [TEXT], false, ''), [payload], 'text that does')
       t.strictSame(send('string', [BINARY], true), [payload], 'compressed')
       t.strictSame(send('string', [TEXT, CONTINUATION]), [Buffer.concat([payload, payload])], 'text in fragments')
       t.strictSame(send('string', [BINARY, CONTINUATION, CONTINUATION]), [Buffer.concat([payload, payload, payload])], 'binary in fragments')
@@ -161,7 +168,7 @@ t.test('a message in one frame', async t => {
       const messages: Buffer[] = []
       const target = new MessageAssembler(sink((data) => messages.push(data as Buffer)), 1024 * 1024, 'buffer')
       const chunk = Buffer.allocUnsafeSlow(read)
-      target.onFrame(BINARY, true, false, chunk, 10, 10 + VIEW_FROM, 0)
+      target.onFrame(BINARY, true, false, chunk, read - VIEW_FROM, read, 0)
       t.equal(messages[0]!.buffer === chunk.buffer, isView, `of ${read} octets`)
     }
   })

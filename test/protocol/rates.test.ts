@@ -133,6 +133,31 @@ t.test('messages: those that came compressed count too, inflated at once or late
   }
 })
 
+t.test('messages: the time of a job that inflates one is granted to it', async (t) => {
+  const clock = fakeClock(t)
+  const deflate: DeflateSettings = { serverNoContextTakeover: true, clientNoContextTakeover: true, serverMaxWindowBits: 15, clientMaxWindowBits: 15, thresholdBytes: 1024, level: 1, memLevel: 5, maxConcurrentJobs: 4 }
+  const { connection, recorder, peer } = subject('server', { deflate, rateLimit: { messagesPerSecond: 10, bytesPerSecond: Infinity, burst: 1 } })
+  const compressed = deflateRawSync(Buffer.alloc(500_000, 'text of the message'), { finishFlush: 2 }).subarray(0, -4)
+  const woken = new Promise<void>((resolve) => { connection.driver = { onWake: resolve } })
+  connection.receive(copyAt(Buffer.concat([...times(10, () => peer.text('m')), peer.frame({ opcode: 1, rsv: 4, payload: compressed })]), 1))
+  t.equal(connection.reading, false)
+  clock.now += 150
+  await woken
+  connection.continue()
+  t.equal(recorder.messages.length, 11)
+  t.equal(connection.state, State.Open)
+})
+
+t.test('messages and bytes without a limit need no clock, whatever control frames came before', async (t) => {
+  let reads = 0
+  t.intercept(performance, 'now', { value: () => { reads++; return 1_000 } })
+  const { peer, receive } = subject('server')
+  receive(peer.ping(''))
+  reads = 0
+  receive(peer.text('m'))
+  t.equal(reads, 0)
+})
+
 t.test('bytes: those of the network, framing and dropped fragments included', async (t) => {
   const clock = fakeClock(t)
   for (const role of ROLES) {

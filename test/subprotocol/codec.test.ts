@@ -119,7 +119,7 @@ t.test('bytes are bytes only', async (t) => {
 t.test('raw sends strings, bytes and the decimal text of numbers', async (t) => {
   t.equal(encodeRaw('a'), 'a')
   t.equal(encodeRaw(1.5), '1.5')
-  for (const message of [{}, [1], null, undefined, true, 1n]) {
+  for (const message of [{}, [1], null, undefined, true, 1n, Object.create(Buffer.prototype), new Proxy(Buffer.alloc(1), {})]) {
     t.throws(() => encodeRaw(message), { ...DATA_TYPE, message: /^a raw route sends strings, Buffers/ })
   }
 })
