@@ -14,7 +14,7 @@ const AT_ONCE = 25
 const ROUNDS = 4
 /** Longer than any way takes for all of its connections. */
 const PATIENCE_MS = 60_000
-/** From the second round to the last, in 5,000 connections: what may still be compiled. A leak of 100 B for each is more. */
+/** What the heap may grow by with every round, of 2,500 connections: a leak of 100 B for each is more. */
 const MOST_HEAP_BYTES = 250_000
 
 const unhandled: unknown[] = []
