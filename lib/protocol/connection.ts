@@ -363,7 +363,7 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
   }
 
   onMessage (data: string | Buffer, isBinary: boolean): void {
-    if (this.#peerRates?.limited === true && !this.#peerRates.takeMessage((this.#turnStart ??= performance.now()))) throw new ProtocolError(CloseCode.PolicyViolation, 'too many messages a second')
+    if (this.#peerRates?.limited === true && !this.#peerRates.takeMessage(this.#turnTime)) throw new ProtocolError(CloseCode.PolicyViolation, 'too many messages a second')
     this.messagesReceived++
     this.handler.onMessage(data, isBinary)
   }
@@ -440,6 +440,11 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
     this.#rest = this.reading || isOwn ? rest : Buffer.from(rest)
   }
 
+  /** The time for whatever is judged in this turn. */
+  get #turnTime (): number {
+    return (this.#turnStart ??= performance.now())
+  }
+
   #yieldIfDue (): void {
     const now = performance.now()
     this.#turnStart ??= now
@@ -449,7 +454,7 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
   #onControl (opcode: number, buffer: Buffer, start: number, end: number, key: number): void {
     mask(buffer, start, end, key)
     if (opcode === Opcode.Close) return this.#onClose(buffer, start, end)
-    if (!this.#rates.takeControlFrame((this.#turnStart ??= performance.now()))) throw new ProtocolError(CloseCode.PolicyViolation, 'too many control frames')
+    if (!this.#rates.takeControlFrame(this.#turnTime)) throw new ProtocolError(CloseCode.PolicyViolation, 'too many control frames')
     const payload = Buffer.from(buffer.subarray(start, end))
     if (opcode === Opcode.Pong) return this.handler.onPong(payload)
 

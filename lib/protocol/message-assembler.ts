@@ -79,6 +79,7 @@ export class MessageAssembler {
     }
     this.#begin(opcode, fin, rsv1, end - start)
     if (fin && opcode !== Opcode.Continuation) {
+      // A compressed one: of the others `#begin` has thrown.
       this.#opcode = NO_MESSAGE
       return this.#sink.onCompressedMessage(unmasked(buffer, start, end, key), opcode === Opcode.Binary)
     }
