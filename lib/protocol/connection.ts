@@ -19,13 +19,14 @@
  */
 import { Buffer } from 'node:buffer'
 import { isSendableCloseCode, readClosePayload, writeClosePayload } from './close-payload.ts'
-import { CloseCode, Opcode, type Role } from './constants.ts'
+import { CompressingSender, type SenderSink } from './compressing-sender.ts'
+import { CloseCode, First, Opcode, WHOLE_BINARY, WHOLE_TEXT, type Role } from './constants.ts'
 import { DeflateCodec, type DeflateSettings } from './deflate.ts'
 import { ProtocolError } from './errors.ts'
 import { FrameParser, type FrameSink } from './frame-parser.ts'
 import { mask } from './mask.ts'
-import { MessageAssembler, type MessageSink, type TextAs } from './message-assembler.ts'
-import { MessageSender, type SenderSink } from './message-sender.ts'
+import { MessageAssembler, messageOf, wholeMessage, type MessageSink, type TextAs } from './message-assembler.ts'
+import { MessageSender } from './message-sender.ts'
 import { OutputBuffer, type WriteCallback } from './output-buffer.ts'
 import { PeerRates, type RateLimit } from './peer-rates.ts'
 import type { SharedMessage } from './shared-message.ts'
@@ -62,20 +63,25 @@ export interface ConnectionDriver {
   onWake (): void
 }
 
-export interface ConnectionOptions {
-  readonly role: Role
+/** What is the same for many connections. */
+export interface ConnectionLimits {
   readonly maxMessageBytes: number
-  readonly textAs: TextAs
   /** Above so many unsent octets only the newest ping waits for its pong (§5.5.3). */
   readonly highWaterMarkBytes: number
   /** Whether pings are answered; only a test wants it otherwise. */
   readonly autoPong?: boolean
   /** Whether messages that arrive between our Close and the peer's are delivered; by default they are dropped. */
   readonly deliversWhileClosing?: boolean
-  /** What was agreed on of permessage-deflate; undefined if it was not. */
-  readonly deflate?: DeflateSettings | undefined
   /** What the peer may send; undefined without limit. */
   readonly rateLimit?: RateLimit | undefined
+}
+
+export interface ConnectionOptions {
+  readonly role: Role
+  readonly textAs: TextAs
+  /** What was agreed on of permessage-deflate; undefined if it was not. */
+  readonly deflate?: DeflateSettings | undefined
+  readonly limits: ConnectionLimits
 }
 
 /** A message that came compressed: while it is being inflated, and until it is delivered. */
@@ -115,12 +121,12 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
   droppedBytes = 0
 
   readonly #parser: FrameParser
-  readonly #assembler: MessageAssembler
+  /** There is one while a message comes in more pieces than one: an idle connection has none (0.1 KB). */
+  #assembler: MessageAssembler | undefined
   readonly #sender: MessageSender
   readonly #deflate: DeflateCodec | undefined
-  readonly #maxMessageBytes: number
-  readonly #highWaterMarkBytes: number
-  readonly #autoPong: boolean
+  readonly #limits: ConnectionLimits
+  readonly #textAs: TextAs
   /** The last state in which messages are delivered. */
   readonly #delivering: ConnectionState
   /** Without a limit undefined until the first control frame comes, or reading stops. */
@@ -143,17 +149,15 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
   #pendingPong: Buffer | undefined
 
   constructor (options: ConnectionOptions) {
-    const { role, deflate, maxMessageBytes, rateLimit } = options
+    const { role, deflate, limits } = options
     this.role = role
-    this.#deflate = deflate === undefined ? undefined : new DeflateCodec(role, deflate)
+    this.#limits = limits
+    this.#textAs = options.textAs
     this.#parser = new FrameParser(role, this, deflate !== undefined)
-    this.#assembler = new MessageAssembler(this, maxMessageBytes, options.textAs)
-    this.#sender = new MessageSender(role, this.output, this.#deflate, this)
-    this.#maxMessageBytes = maxMessageBytes
-    this.#highWaterMarkBytes = options.highWaterMarkBytes
-    this.#autoPong = options.autoPong ?? true
-    this.#delivering = options.deliversWhileClosing === true ? State.CloseSent : State.Open
-    this.#peerRates = rateLimit === undefined ? undefined : new PeerRates(rateLimit)
+    this.#deflate = deflate === undefined ? undefined : new DeflateCodec(role, deflate)
+    this.#sender = this.#deflate === undefined ? new MessageSender(role, this.output) : new CompressingSender(role, this.output, this.#deflate, this)
+    this.#delivering = limits.deliversWhileClosing === true ? State.CloseSent : State.Open
+    this.#peerRates = limits.rateLimit === undefined ? undefined : new PeerRates(limits.rateLimit)
   }
 
   /** Whether both Close frames have passed (§7.1.4). */
@@ -168,7 +172,7 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
 
   /** Whether the peer has begun something, a message or a frame, that it has not finished. */
   get unfinished (): boolean {
-    return this.#parser.inFrame || this.#assembler.inMessage
+    return this.#parser.inFrame || this.#assembler !== undefined
   }
 
   /** Octets that wait for the peer, framing included. */
@@ -347,19 +351,37 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
     this.#wake()
   }
 
-  onFrame (opcode: number, fin: boolean, rsv1: boolean, buffer: Buffer, start: number, end: number, key: number): void {
-    if (opcode >= Opcode.Close) this.#onControl(opcode, buffer, start, end, key)
-    else if (this.state <= this.#delivering) this.#assembler.onFrame(opcode, fin, rsv1, buffer, start, end, key)
+  onFrame (first: number, buffer: Buffer, start: number, end: number, key: number): void {
+    if ((first & First.Control) !== 0) this.#onControl(first & First.Opcode, buffer, start, end, key)
+    else if (this.state <= this.#delivering) this.#onData(first, buffer, start, end, key)
 
     if (++this.#framesInTurn % FRAMES_PER_CLOCK === 0) this.#yieldIfDue()
   }
 
-  onFrameStart (opcode: number, fin: boolean, rsv1: boolean, length: number): void {
-    if (this.state <= this.#delivering) this.#assembler.onFrameStart(opcode, fin, rsv1, length)
+  #onData (first: number, buffer: Buffer, start: number, end: number, key: number): void {
+    // A message in one frame, which most are: nothing of it has to be remembered.
+    if ((first === WHOLE_BINARY || first === WHOLE_TEXT) && this.#assembler === undefined && end - start <= this.#limits.maxMessageBytes) {
+      const isBinary = first === WHOLE_BINARY
+      return this.onMessage(wholeMessage(isBinary, buffer, start, end, key, this.#textAs), isBinary)
+    }
+    const assembler = this.#assembling
+    assembler.onFrame(first, buffer, start, end, key)
+    if (!assembler.inMessage) this.#assembler = undefined
+  }
+
+  onFrameStart (first: number, length: number): void {
+    if (this.state <= this.#delivering) this.#assembling.onFrameStart(first, length)
   }
 
   onFramePart (buffer: Buffer, start: number, end: number, key: number, last: boolean): void {
-    if (this.state <= this.#delivering) this.#assembler.onFramePart(buffer, start, end, key, last)
+    if (this.state > this.#delivering) return
+    const assembler = this.#assembler!
+    assembler.onFramePart(buffer, start, end, key, last)
+    if (!assembler.inMessage) this.#assembler = undefined
+  }
+
+  get #assembling (): MessageAssembler {
+    return (this.#assembler ??= new MessageAssembler(this, this.#limits.maxMessageBytes, this.#textAs))
   }
 
   onMessage (data: string | Buffer, isBinary: boolean): void {
@@ -371,18 +393,18 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
   onCompressedMessage (payload: Buffer, isBinary: boolean): void {
     const deflate = this.#deflate!
     this.#turnStart ??= performance.now()
-    const message = deflate.inflate(payload, this.#maxMessageBytes)
+    const message = deflate.inflate(payload, this.#limits.maxMessageBytes)
     if (message !== undefined) {
       // A message may take as long as a thousand frames: 64 final blocks in 134 octets are 2 ms.
       this.#yieldIfDue()
-      return this.#assembler.onInflated(message, isBinary)
+      return this.onMessage(messageOf(isBinary, message, this.#textAs), isBinary)
     }
 
     const inflating: Inflating = { isBinary, message: undefined }
     if (this.reading) this.#rates.stop()
     this.#inflating = inflating
     this.#parser.halted = true
-    deflate.inflateLater(payload, this.#maxMessageBytes, () => this.#inflating === inflating, (result) => {
+    deflate.inflateLater(payload, this.#limits.maxMessageBytes, () => this.#inflating === inflating, (result) => {
       if (this.#inflating !== inflating) return
       if (result instanceof ProtocolError) return this.fail(result)
       inflating.message = result
@@ -398,7 +420,7 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
     this.#inflating = undefined
     if (this.reading) this.#rates.resume()
     try {
-      this.#assembler.onInflated(message, isBinary)
+      this.onMessage(messageOf(isBinary, message, this.#textAs), isBinary)
     } catch (error) {
       this.#failBy(error)
     }
@@ -459,8 +481,8 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
     if (opcode === Opcode.Pong) return this.handler.onPong(payload)
 
     // §5.5.3: a pong holds what the ping held; of several pings the last may be answered alone.
-    if (this.#autoPong) {
-      if (this.output.blocked && this.output.byteLength > this.#highWaterMarkBytes) this.#pendingPong = payload
+    if (this.#limits.autoPong !== false) {
+      if (this.output.blocked && this.output.byteLength > this.#limits.highWaterMarkBytes) this.#pendingPong = payload
       else this.#sender.pong(payload)
     }
     this.handler.onPing(payload)
@@ -495,7 +517,7 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
       const wasReading = this.reading
       // Unless something is still to be delivered, nothing has a reason to hold up what comes: the peer's Close is in it.
       this.#paused = false
-      if (this.#delivering === State.Open) this.#inflating = undefined
+      if (this.#delivering === State.Open) this.#inflating = this.#assembler = undefined
       if (!wasReading && this.reading) this.#rates.resume()
       this.#parser.halted = this.#inflating !== undefined
       this.more = this.#hasMore
@@ -516,7 +538,7 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
 
   #ignoreInput (): void {
     this.#paused = false
-    this.#inflating = undefined
+    this.#inflating = this.#assembler = undefined
     this.more = false
     this.#rest = undefined
     this.#parser.halted = true

@@ -15,6 +15,19 @@ export const Opcode = {
   Pong: 0xa
 } as const
 
+/** Parts of the first octet of a frame (§5.2). RSV1 says that a message is compressed (RFC 7692 §6). */
+export const First = {
+  Fin: 0x80,
+  Rsv1: 0x40,
+  Opcode: 0x0f,
+  /** Of the opcode: whether the frame is a control frame. */
+  Control: 0x08
+} as const
+
+/** The first octet of a message in one frame that is not compressed. */
+export const WHOLE_TEXT = First.Fin | Opcode.Text
+export const WHOLE_BINARY = First.Fin | Opcode.Binary
+
 /** Status codes of the Close frame, spelled as in the IANA registry (§7.4.1, §11.7). */
 export const CloseCode = {
   NormalClosure: 1000,

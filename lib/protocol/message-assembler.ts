@@ -1,12 +1,12 @@
 /**
  * Frames to messages: fragmentation (RFC 6455 §5.4), the limit on a message's size, and UTF-8 (§8.1).
  *
- * A message that lies whole in one chunk goes straight through. Any other is gathered in one growing buffer,
+ * A message that lies whole in one chunk is taken out of it. Any other is gathered in one growing buffer,
  * so that it costs its bytes, however many fragments they come in; its text is checked as it arrives. A compressed
- * message goes on as it came, and comes back inflated.
+ * message is handed on as it came.
  */
 import { Buffer, isUtf8 } from 'node:buffer'
-import { CloseCode, Opcode } from './constants.ts'
+import { CloseCode, First, Opcode } from './constants.ts'
 import { ProtocolError } from './errors.ts'
 import { mask, maskInto } from './mask.ts'
 import { checkUtf8, decodeUtf8 } from './utf8.ts'
@@ -17,7 +17,7 @@ export type TextAs = 'string' | 'buffer'
 export interface MessageSink {
   /** A whole message. A Buffer is the receiver's to keep. */
   onMessage (data: string | Buffer, isBinary: boolean): void
-  /** The payload of a compressed message, valid during the call only; `onInflated` goes on with it. */
+  /** The payload of a compressed message, valid during the call only. */
   onCompressedMessage (payload: Buffer, isBinary: boolean): void
 }
 
@@ -69,27 +69,24 @@ export class MessageAssembler {
     return this.#opcode !== NO_MESSAGE
   }
 
-  /** A data frame that lies in `buffer[start, end)`, masked with `key`. */
-  onFrame (opcode: number, fin: boolean, rsv1: boolean, buffer: Buffer, start: number, end: number, key: number): void {
-    // A message in one frame, which most are: nothing of it has to be remembered.
-    if (fin && opcode !== Opcode.Continuation && !rsv1 && this.#opcode === NO_MESSAGE && end - start <= this.#maxMessageBytes) {
-      if (opcode === Opcode.Text) this.#sink.onMessage(this.#wholeText(buffer, start, end, key), false)
-      else this.#sink.onMessage(ownBytes(buffer, start, end, key), true)
+  /** A data frame with this `first` octet that lies in `buffer[start, end)`, masked with `key`. */
+  onFrame (first: number, buffer: Buffer, start: number, end: number, key: number): void {
+    this.#begin(first, end - start)
+    const opcode = first & First.Opcode
+    if (!this.#fin || opcode === Opcode.Continuation) {
+      this.#append(buffer, start, end, key)
+      if (this.#fin) this.#finish()
       return
     }
-    this.#begin(opcode, fin, rsv1, end - start)
-    if (fin && opcode !== Opcode.Continuation) {
-      // A compressed one: of the others `#begin` has thrown.
-      this.#opcode = NO_MESSAGE
-      return this.#sink.onCompressedMessage(unmasked(buffer, start, end, key), opcode === Opcode.Binary)
-    }
-    this.#append(buffer, start, end, key)
-    if (fin) this.#finish()
+    this.#opcode = NO_MESSAGE
+    const isBinary = opcode === Opcode.Binary
+    if (this.#compressed) this.#sink.onCompressedMessage(unmasked(buffer, start, end, key), isBinary)
+    else this.#sink.onMessage(wholeMessage(isBinary, buffer, start, end, key, this.#textAs), isBinary)
   }
 
   /** The header of a data frame whose payload comes in parts. */
-  onFrameStart (opcode: number, fin: boolean, rsv1: boolean, length: number): void {
-    this.#begin(opcode, fin, rsv1, length)
+  onFrameStart (first: number, length: number): void {
+    this.#begin(first, length)
   }
 
   onFramePart (buffer: Buffer, start: number, end: number, key: number, last: boolean): void {
@@ -97,19 +94,16 @@ export class MessageAssembler {
     if (last && this.#fin) this.#finish()
   }
 
-  /** Hands on a message that came compressed: `data` is what became of it, in memory of its own. */
-  onInflated (data: Buffer, isBinary: boolean): void {
-    this.#sink.onMessage(isBinary ? data : this.#checkedText(data), isBinary)
-  }
-
   /** Judges a frame by its header (§5.4), before any of its payload is looked at. */
-  #begin (opcode: number, fin: boolean, rsv1: boolean, length: number): void {
+  #begin (first: number, length: number): void {
+    const opcode = first & First.Opcode
+    const fin = (first & First.Fin) !== 0
     if (opcode === Opcode.Continuation) {
       if (this.#opcode === NO_MESSAGE) throw new ProtocolError(CloseCode.ProtocolError, 'continuation frame without a message to continue')
     } else {
       if (this.#opcode !== NO_MESSAGE) throw new ProtocolError(CloseCode.ProtocolError, 'new message before the last fragment of the one before')
       this.#opcode = opcode
-      this.#compressed = rsv1
+      this.#compressed = (first & First.Rsv1) !== 0
     }
     if (length > this.#mostBytes - this.#length) throw new ProtocolError(CloseCode.MessageTooBig, 'message above the limit')
     if (length === 0 && !fin && ++this.#emptyFragments > MAX_EMPTY_FRAGMENTS) throw new ProtocolError(CloseCode.PolicyViolation, 'too many empty fragments')
@@ -169,22 +163,26 @@ export class MessageAssembler {
     this.#checked = 0
     this.#emptyFragments = 0
   }
+}
 
-  #wholeText (buffer: Buffer, start: number, end: number, key: number): string | Buffer {
-    if (this.#textAs === 'string') {
-      mask(buffer, start, end, key)
-      const text = decodeUtf8(buffer, start, end)
-      if (text === undefined) throw notUtf8()
-      return text
-    }
-    return this.#checkedText(ownBytes(buffer, start, end, key))
-  }
+/**
+ * The message in one frame that is not compressed, out of `buffer[start, end)`, masked with `key`. A Buffer is the receiver's to
+ * keep. Throws for text that is not UTF-8.
+ */
+export function wholeMessage (isBinary: boolean, buffer: Buffer, start: number, end: number, key: number, textAs: TextAs): string | Buffer {
+  if (isBinary) return ownBytes(buffer, start, end, key)
+  if (textAs === 'buffer') return messageOf(false, ownBytes(buffer, start, end, key), textAs)
+  mask(buffer, start, end, key)
+  const text = decodeUtf8(buffer, start, end)
+  if (text === undefined) throw notUtf8()
+  return text
+}
 
-  /** Text that is in memory of its own. */
-  #checkedText (octets: Buffer): string | Buffer {
-    if (!isUtf8(octets)) throw notUtf8()
-    return this.#textAs === 'string' ? octets.toString() : octets
-  }
+/** The message that these octets are, which lie in memory of their own. Throws for text that is not UTF-8. */
+export function messageOf (isBinary: boolean, octets: Buffer, textAs: TextAs): string | Buffer {
+  if (isBinary) return octets
+  if (!isUtf8(octets)) throw notUtf8()
+  return textAs === 'string' ? octets.toString() : octets
 }
 
 /** The payload where it lies. */

@@ -2,10 +2,9 @@
  * The one place where connection, transport and socket are wired together.
  */
 import type { Duplex } from 'node:stream'
-import { Connection } from '../protocol/connection.ts'
+import { Connection, type ConnectionLimits } from '../protocol/connection.ts'
 import type { Role } from '../protocol/constants.ts'
 import type { DeflateSettings } from '../protocol/deflate.ts'
-import type { RateLimit } from '../protocol/peer-rates.ts'
 import type { Subprotocol } from '../subprotocol/subprotocol.ts'
 import { Transport } from '../transport/transport.ts'
 import type { FaultSink } from './faults.ts'
@@ -15,12 +14,8 @@ import { Watch, type WatchLimits } from './watch.ts'
 import { WebSocket, type SocketLimits } from './websocket.ts'
 
 /** What is the same for all connections of a route. */
-export interface OpenLimits extends SocketLimits, WatchLimits {
-  readonly maxMessageBytes: number
-  readonly rateLimit?: RateLimit | undefined
+export interface OpenLimits extends ConnectionLimits, SocketLimits, WatchLimits {
   readonly closeTimeoutMs: number
-  readonly autoPong?: boolean
-  readonly deliversWhileClosing?: boolean
 }
 
 export interface OpenOptions {
@@ -48,16 +43,7 @@ export interface OpenConnection {
 /** Makes a WebSocket of a stream whose opening handshake is done. Nothing is read before `start`. */
 export function openWebSocket (duplex: Duplex, options: OpenOptions): OpenConnection {
   const { role, subprotocol, deflate, limits, faults } = options
-  const connection = new Connection({
-    role,
-    maxMessageBytes: limits.maxMessageBytes,
-    textAs: subprotocol.textAs,
-    highWaterMarkBytes: limits.highWaterMarkBytes,
-    autoPong: limits.autoPong ?? true,
-    deliversWhileClosing: limits.deliversWhileClosing ?? false,
-    deflate,
-    rateLimit: limits.rateLimit
-  })
+  const connection = new Connection({ role, textAs: subprotocol.textAs, deflate, limits })
   const receiver = new Receiver(connection, subprotocol, limits, faults)
   connection.handler = receiver
   const transport = new Transport(duplex, connection, limits, receiver)

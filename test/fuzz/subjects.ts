@@ -27,8 +27,8 @@ class Counting extends Connection {
   readFrames = 0
   #isLastInflating = false
 
-  override onFrame (opcode: number, fin: boolean, rsv1: boolean, buffer: Buffer, start: number, end: number, key: number): void {
-    super.onFrame(opcode, fin, rsv1, buffer, start, end, key)
+  override onFrame (first: number, buffer: Buffer, start: number, end: number, key: number): void {
+    super.onFrame(first, buffer, start, end, key)
     this.#count()
   }
 
@@ -92,9 +92,13 @@ class Listener implements ConnectionHandler {
   onClose (): void {}
 }
 
-function makeOurs ({ deflate, ...setting }: Setting, outcome: Outcome): { connection: Counting, listener: Listener } {
-  const options = deflate === undefined ? setting : { ...setting, deflate: deflateSettings(deflate, setting.role) }
-  const connection = new Counting({ ...options, highWaterMarkBytes: HIGH_WATER_MARK_BYTES })
+function makeOurs ({ role, textAs, maxMessageBytes, deflate }: Setting, outcome: Outcome): { connection: Counting, listener: Listener } {
+  const connection = new Counting({
+    role,
+    textAs,
+    deflate: deflate === undefined ? undefined : deflateSettings(deflate, role),
+    limits: { maxMessageBytes, highWaterMarkBytes: HIGH_WATER_MARK_BYTES }
+  })
   const listener = new Listener(connection, outcome)
   connection.handler = listener
   return { connection, listener }

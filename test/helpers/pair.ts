@@ -3,7 +3,7 @@
  * `shutdown` are obeyed as a transport obeys them. Nothing happens but in `step` and `run`.
  */
 import { Buffer } from 'node:buffer'
-import { Connection, type ConnectionHandler, type ConnectionOptions } from '../../lib/protocol/connection.ts'
+import { Connection, type ConnectionHandler, type ConnectionLimits, type ConnectionOptions } from '../../lib/protocol/connection.ts'
 import type { Role } from '../../lib/protocol/constants.ts'
 import type { ProtocolError } from '../../lib/protocol/errors.ts'
 
@@ -28,11 +28,14 @@ export class Recorder implements ConnectionHandler {
   }
 }
 
-const DEFAULTS: ConnectionOptions = { role: 'server', maxMessageBytes: 1024 * 1024, textAs: 'string', highWaterMarkBytes: 64 * 1024 }
+const LIMITS: ConnectionLimits = { maxMessageBytes: 1024 * 1024, highWaterMarkBytes: 64 * 1024 }
+
+/** What a test says of a connection; all else has its default. */
+export type ConnectionSettings = Partial<Omit<ConnectionOptions, 'limits'> & ConnectionLimits>
 
 /** A Connection and what it has told. */
-export function connect (options: Partial<ConnectionOptions>): { connection: Connection, recorder: Recorder } {
-  const connection = new Connection({ ...DEFAULTS, ...options })
+export function connect ({ role = 'server', textAs = 'string', deflate, ...limits }: ConnectionSettings): { connection: Connection, recorder: Recorder } {
+  const connection = new Connection({ role, textAs, deflate, limits: { ...LIMITS, ...limits } })
   const recorder = new Recorder()
   connection.handler = recorder
   return { connection, recorder }
@@ -58,7 +61,7 @@ class End {
   ended = false
   gone = false
 
-  constructor (options: Partial<ConnectionOptions>) {
+  constructor (options: ConnectionSettings) {
     const { connection, recorder } = connect(options)
     this.connection = connection
     this.recorder = recorder
@@ -73,7 +76,7 @@ export class Pair {
   /** How what was written together arrives: as one chunk unless told. */
   cut: (bytes: Buffer) => Buffer[] = (bytes) => [bytes]
 
-  constructor (options: Partial<Omit<ConnectionOptions, 'role'>> = {}) {
+  constructor (options: Omit<ConnectionSettings, 'role'> = {}) {
     this.server = new End({ ...options, role: 'server' })
     this.client = new End({ ...options, role: 'client' })
   }

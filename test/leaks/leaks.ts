@@ -5,7 +5,8 @@
 import { readdirSync } from 'node:fs'
 import t from 'tap'
 import { startApplication } from './application.ts'
-import { collectGarbage, Collected } from './collected.ts'
+import { Collected } from './collected.ts'
+import { heapOfProgram } from './heap.ts'
 import { WAYS, type Context, type Way } from './ways.ts'
 
 /** Of all ways together, so many at least. */
@@ -37,11 +38,6 @@ async function isQuiet (app: Context['app']): Promise<void> {
   while (await connections() > 0) await new Promise((resolve) => { setTimeout(resolve, 10) })
 }
 
-function heap (): number {
-  for (let i = 0; i < 3; i++) collectGarbage()
-  return process.memoryUsage().heapUsed
-}
-
 t.test(`of ${CONNECTIONS} connections nothing is left`, async (t) => {
   const collected = new Collected()
   const running = await startApplication(collected)
@@ -55,7 +51,7 @@ t.test(`of ${CONNECTIONS} connections nothing is left`, async (t) => {
     for (const way of WAYS) await times(timesOf(way), way, context)
     await isQuiet(running.app)
     await collected.settle()
-    heaps.push(heap())
+    heaps.push(await heapOfProgram())
     descriptors.push(readdirSync('/proc/self/fd').length)
     t.comment(`round ${round + 1}: ${collected.watched.get("the server's ends")} connections so far, heap ${heaps[round]} bytes, ${descriptors[round]} descriptors`)
   }

@@ -6,7 +6,7 @@ import { Buffer } from 'node:buffer'
 import { constants, deflateRawSync } from 'node:zlib'
 import t from 'tap'
 import fc, { type Arbitrary } from 'fast-check'
-import type { ConnectionOptions } from '../../lib/protocol/connection.ts'
+import type { ConnectionSettings } from '../helpers/pair.ts'
 import { Opcode, type Role } from '../../lib/protocol/constants.ts'
 import type { DeflateSettings } from '../../lib/protocol/deflate.ts'
 import { cutAt } from '../helpers/every-cut.ts'
@@ -141,7 +141,7 @@ const compressed = fc.record({
 const streamWithCompressed = fc.array(fc.oneof({ weight: 3, arbitrary: compressed }, { weight: 2, arbitrary: message }, { weight: 1, arbitrary: fc.oneof(control, closeFrame, mutated) }), { maxLength: 10 })
 
 /** Feeds the chunks, goes on after every so many of them, ends; what it told and sent, and where it stood before and after the end. */
-function outcome (options: Partial<ConnectionOptions> & { readonly role: Role }, chunks: readonly Buffer[], goOnAfter: number) {
+function outcome (options: ConnectionSettings & { readonly role: Role }, chunks: readonly Buffer[], goOnAfter: number) {
   const { connection, recorder } = subject({ ...options, maxMessageBytes: MAX_MESSAGE_BYTES })
   let untouched: Buffer[] = []
   chunks.forEach((chunk, i) => {

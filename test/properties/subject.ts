@@ -2,10 +2,10 @@
  * A connection under test: what it tells, what it sends, and where it stands, in a form that can be compared.
  */
 import type { Buffer } from 'node:buffer'
-import { State, type Connection, type ConnectionOptions } from '../../lib/protocol/connection.ts'
+import { State, type Connection } from '../../lib/protocol/connection.ts'
 import type { Role } from '../../lib/protocol/constants.ts'
 import { readFrames } from '../helpers/frames.ts'
-import { connect, Recorder, takeOutput } from '../helpers/pair.ts'
+import { connect, Recorder, takeOutput, type ConnectionSettings } from '../helpers/pair.ts'
 
 export const ROLES: readonly Role[] = ['server', 'client']
 
@@ -37,7 +37,7 @@ export function standing (connection: Connection) {
   return { state: nameOf(state), shutdown, reading, more, closeCode, closeReason, sentCloseCode, wasClean, messagesReceived, bytesReceived }
 }
 
-export function subject (options: Partial<ConnectionOptions> & { readonly role: Role }): { connection: Connection, recorder: ExactRecorder } {
+export function subject (options: ConnectionSettings & { readonly role: Role }): { connection: Connection, recorder: ExactRecorder } {
   const { connection } = connect(options)
   const recorder = new ExactRecorder()
   connection.handler = recorder

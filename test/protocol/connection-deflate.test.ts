@@ -1,7 +1,7 @@
 import { syncBuiltinESMExports } from 'node:module'
 import zlib from 'node:zlib'
 import t from 'tap'
-import { Connection, State, type ConnectionOptions } from '../../lib/protocol/connection.ts'
+import { Connection, State } from '../../lib/protocol/connection.ts'
 import type { Role } from '../../lib/protocol/constants.ts'
 import { DeflateCodec, type DeflateSettings } from '../../lib/protocol/deflate.ts'
 import { ProtocolError } from '../../lib/protocol/errors.ts'
@@ -9,7 +9,7 @@ import { SharedMessage } from '../../lib/protocol/shared-message.ts'
 import { runZlibJob } from '../../lib/protocol/zlib-jobs.ts'
 import { copyAt, cutAt, everyCut, type Subject } from '../helpers/every-cut.ts'
 import { compressed, describe, framesTo, noise, readFrames, words } from '../helpers/frames.ts'
-import { connect, Pair, takeOutput } from '../helpers/pair.ts'
+import { connect, Pair, takeOutput, type ConnectionSettings } from '../helpers/pair.ts'
 
 // A turn ends after 5 ms: on a busy machine that would cut short what a test feeds at once.
 let now = performance.now()
@@ -49,7 +49,7 @@ function brief (event: string): string {
   return event.length < 300 ? event : `${event.slice(0, event.indexOf(' '))} ${event.startsWith('text') ? event.length - 7 : (event.length - 7) / 2}`
 }
 
-function subject (role: Role, options: Partial<ConnectionOptions> = {}) {
+function subject (role: Role, options: ConnectionSettings = {}) {
   const { connection, recorder } = connect({ deflate: DEFLATE, ...options, role })
   const peer = framesTo(role)
   let wakes = 0
@@ -86,7 +86,7 @@ type ConnectionUnderTest = ReturnType<typeof subject>
 class Cut implements Subject<string> {
   readonly #subject: ConnectionUnderTest
 
-  constructor (role: Role, options: Partial<ConnectionOptions> = {}) {
+  constructor (role: Role, options: ConnectionSettings = {}) {
     this.#subject = subject(role, options)
   }
 
@@ -874,7 +874,7 @@ t.test('two connections joined', async t => {
 
 t.test('a connection without it holds no codec, and masks what it shares', async t => {
   for (const role of ROLES) {
-    const connection = new Connection({ role, maxMessageBytes: 10, textAs: 'string', highWaterMarkBytes: 10, deflate: undefined })
+    const connection = new Connection({ role, textAs: 'string', limits: { maxMessageBytes: 10, highWaterMarkBytes: 10 }, deflate: undefined })
     connection.sendText('a'.repeat(2000))
     connection.sendShared(new SharedMessage(1, Buffer.from('b')))
     const frames = readFrames(takeOutput(connection))

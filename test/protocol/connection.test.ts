@@ -1,12 +1,12 @@
 import t, { type Test } from 'tap'
 import fc from 'fast-check'
-import { Connection, State, type ConnectionOptions, type Shutdown } from '../../lib/protocol/connection.ts'
+import { Connection, State, type Shutdown } from '../../lib/protocol/connection.ts'
 import type { Role } from '../../lib/protocol/constants.ts'
 import { ProtocolError } from '../../lib/protocol/errors.ts'
 import { SharedMessage } from '../../lib/protocol/shared-message.ts'
 import { copyAt, cutAt, everyCut, type Subject } from '../helpers/every-cut.ts'
 import { describe, frame, framesTo, readFrames } from '../helpers/frames.ts'
-import { connect, Pair, Recorder, takeOutput } from '../helpers/pair.ts'
+import { connect, Pair, Recorder, takeOutput, type ConnectionSettings } from '../helpers/pair.ts'
 
 // A turn ends after 5 ms: on a busy machine that would cut short what a test feeds at once. The test of the clock has its own.
 const now = performance.now()
@@ -19,7 +19,7 @@ function shared (payload: string | Uint8Array, opcode: 1 | 2 = 2): SharedMessage
 }
 
 /** A connection, what it tells, and what its peer would send and see. */
-function subject (role: Role, options: Partial<ConnectionOptions> = {}) {
+function subject (role: Role, options: ConnectionSettings = {}) {
   const { connection, recorder } = connect({ ...options, role })
   return {
     role,
@@ -39,7 +39,7 @@ type ConnectionUnderTest = ReturnType<typeof subject>
 class Cut implements Subject<string> {
   readonly #subject: ConnectionUnderTest
 
-  constructor (role: Role, options: Partial<ConnectionOptions> = {}) {
+  constructor (role: Role, options: ConnectionSettings = {}) {
     this.#subject = subject(role, options)
   }
 
@@ -1499,7 +1499,7 @@ t.test('onWake', async t => {
 
   t.test('need not be set', async t => {
     for (const role of ROLES) {
-      const connection = new Connection({ role, maxMessageBytes: 10, textAs: 'string', highWaterMarkBytes: 10 })
+      const connection = new Connection({ role, textAs: 'string', limits: { maxMessageBytes: 10, highWaterMarkBytes: 10 } })
       connection.handler = new Recorder()
       t.equal(connection.sendText('a'), true)
       t.equal(connection.role, role)

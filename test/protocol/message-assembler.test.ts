@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import fc from 'fast-check'
 import { ProtocolError } from '../../lib/protocol/errors.ts'
-import { MAX_EMPTY_FRAGMENTS, MessageAssembler, type MessageSink, type TextAs } from '../../lib/protocol/message-assembler.ts'
+import { MAX_EMPTY_FRAGMENTS, MessageAssembler, messageOf, type MessageSink, type TextAs } from '../../lib/protocol/message-assembler.ts'
 import { copyAt } from '../helpers/every-cut.ts'
 import { masked } from '../helpers/frames.ts'
 
@@ -9,6 +9,11 @@ const CONTINUATION = 0
 const TEXT = 1
 const BINARY = 2
 const VIEW_FROM = 512
+
+/** The first octet of a frame. */
+function first (opcode: number, fin: boolean, rsv1 = false): number {
+  return (fin ? 0x80 : 0) | (rsv1 ? 0x40 : 0) | opcode
+}
 
 interface Message { data: string | Buffer, isBinary: boolean }
 
@@ -29,11 +34,11 @@ function assembler (maxMessageBytes = 1024 * 1024, textAs: TextAs = 'string') {
     frame (opcode: number, fin: boolean, payload: string | Uint8Array, rsv1 = false): void {
       const bytes = Buffer.from(payload)
       const chunk = Buffer.concat([Buffer.from([0xff]), bytes, Buffer.from([0xff])])
-      target.onFrame(opcode, fin, rsv1, chunk, 1, 1 + bytes.length, 0)
+      target.onFrame(first(opcode, fin, rsv1), chunk, 1, 1 + bytes.length, 0)
       chunk.fill(0xee)
     },
     start (opcode: number, fin: boolean, length: number, rsv1 = false): void {
-      target.onFrameStart(opcode, fin, rsv1, length)
+      target.onFrameStart(first(opcode, fin, rsv1), length)
     },
     part (payload: string | Uint8Array, last: boolean): void {
       const bytes = Buffer.from(payload)
@@ -121,8 +126,8 @@ t.test('a message in one frame', async t => {
         const target = new MessageAssembler(sink((data) => messages.push(data as Buffer)), 1024 * 1024, textAs)
         const chunk = copyAt(Buffer.alloc(length + 1, 'a'), 3)
         const longer = copyAt(Buffer.alloc(length + 2, 'a'), 3)
-        target.onFrame(opcode, true, false, chunk, 1, length + 1, 0)
-        target.onFrame(opcode, true, false, longer, 1, length + 1, 0)
+        target.onFrame(first(opcode, true), chunk, 1, length + 1, 0)
+        target.onFrame(first(opcode, true), longer, 1, length + 1, 0)
         const isView = length >= VIEW_FROM
         const [data, before] = messages as [Buffer, Buffer]
         t.equal(data.buffer === chunk.buffer, isView, `${length} octets`)
@@ -147,7 +152,7 @@ t.test('a message in one frame', async t => {
         }, 1024 * 1024, textAs)
         opcodes.forEach((opcode, index) => {
           const chunk = Buffer.concat([Buffer.from('before'), masked(payload, key), Buffer.from(behind)])
-          target.onFrame(opcode, index === opcodes.length - 1, rsv1, chunk, 6, 6 + length, Buffer.from(key).readInt32BE())
+          target.onFrame(first(opcode, index === opcodes.length - 1, rsv1), chunk, 6, 6 + length, Buffer.from(key).readInt32BE())
           t.equal(chunk.toString('latin1', 0, 6) + chunk.toString('latin1', 6 + length), `before${behind}`)
         })
         return messages
@@ -168,7 +173,7 @@ t.test('a message in one frame', async t => {
       const messages: Buffer[] = []
       const target = new MessageAssembler(sink((data) => messages.push(data as Buffer)), 1024 * 1024, 'buffer')
       const chunk = Buffer.allocUnsafeSlow(read)
-      target.onFrame(BINARY, true, false, chunk, read - VIEW_FROM, read, 0)
+      target.onFrame(first(BINARY, true), chunk, read - VIEW_FROM, read, 0)
       t.equal(messages[0]!.buffer === chunk.buffer, isView, `of ${read} octets`)
     }
   })
@@ -444,13 +449,10 @@ t.test('a compressed message', async t => {
 
   t.test('comes back inflated: text is checked, and is what it shall be', async t => {
     for (const [textAs, data] of [['string', 'é'], ['buffer', Buffer.from('é')]] as const) {
-      const on = assembler(100, textAs)
-      on.target.onInflated(Buffer.from('é'), false)
-      on.target.onInflated(NOISE, true)
-      t.strictSame(on.messages, [{ data, isBinary: false }, { data: NOISE, isBinary: true }])
-      fails(t, () => on.target.onInflated(NOISE, false), 1007, NOT_UTF8)
-      fails(t, () => on.target.onInflated(Buffer.from([0xc3]), false), 1007, NOT_UTF8, 'cut off')
-      t.equal(on.messages.length, 2)
+      t.strictSame(messageOf(false, Buffer.from('é'), textAs), data)
+      t.equal(messageOf(true, NOISE, textAs), NOISE)
+      fails(t, () => messageOf(false, NOISE, textAs), 1007, NOT_UTF8)
+      fails(t, () => messageOf(false, Buffer.from([0xc3]), textAs), 1007, NOT_UTF8, 'cut off')
     }
   })
 
@@ -487,7 +489,7 @@ t.test('memory', async t => {
       const target = new MessageAssembler(sink(), 2 ** 32, 'string')
       const chunk = Buffer.alloc(4000)
       sizes.length = 0
-      target.onFrameStart(BINARY, fin, false, 2 ** 32 - 1)
+      target.onFrameStart(first(BINARY, fin), 2 ** 32 - 1)
       t.strictSame(sizes, [])
       target.onFramePart(chunk, 0, 1, 0, false)
       t.strictSame(sizes, [128], 'a little')
@@ -508,18 +510,18 @@ t.test('memory', async t => {
     const target = new MessageAssembler(sink(), 2 ** 20, 'string')
     const chunk = Buffer.from('x'.repeat(5000))
     sizes.length = 0
-    target.onFrameStart(BINARY, true, false, 50)
+    target.onFrameStart(first(BINARY, true), 50)
     target.onFramePart(chunk, 0, 1, 0, false)
     target.onFramePart(chunk, 0, 49, 0, true)
     t.strictSame(sizes, [50])
     sizes.length = 0
-    target.onFrameStart(BINARY, true, false, 5000)
+    target.onFrameStart(first(BINARY, true), 5000)
     target.onFramePart(chunk, 0, 3000, 0, false)
     target.onFramePart(chunk, 0, 2000, 0, true)
     t.strictSame(sizes, [5000])
     sizes.length = 0
-    target.onFrame(BINARY, false, false, chunk, 0, 10, 0)
-    target.onFrame(CONTINUATION, true, false, chunk, 0, 5000, 0)
+    target.onFrame(first(BINARY, false), chunk, 0, 10, 0)
+    target.onFrame(first(CONTINUATION, true), chunk, 0, 5000, 0)
     t.strictSame(sizes, [128, 5010], 'with the fragments before it')
   })
 
@@ -528,12 +530,12 @@ t.test('memory', async t => {
     const target = new MessageAssembler(sink(), 1000, 'string')
     const chunk = Buffer.from('x'.repeat(1000))
     sizes.length = 0
-    target.onFrame(BINARY, false, false, chunk, 0, 600, 0)
-    target.onFrame(CONTINUATION, false, false, chunk, 0, 400, 0)
+    target.onFrame(first(BINARY, false), chunk, 0, 600, 0)
+    target.onFrame(first(CONTINUATION, false), chunk, 0, 400, 0)
     t.strictSame(sizes, [1000])
     const tiny = new MessageAssembler(sink(), 10, 'string')
     sizes.length = 0
-    tiny.onFrame(BINARY, false, false, chunk, 0, 1, 0)
+    tiny.onFrame(first(BINARY, false), chunk, 0, 1, 0)
     t.strictSame(sizes, [10])
   })
 
@@ -544,7 +546,7 @@ t.test('memory', async t => {
       const target = new MessageAssembler(sink((data) => messages.push(data)), 2 ** 20, 'string')
       const chunk = Buffer.from('x')
       sizes.length = 0
-      for (let i = 0; i < 65537; i++) target.onFrame(i === 0 ? opcode : CONTINUATION, i === 65536, false, chunk, 0, 1, 0)
+      for (let i = 0; i < 65537; i++) target.onFrame(first(i === 0 ? opcode : CONTINUATION, i === 65536), chunk, 0, 1, 0)
       t.equal(messages.length, 1)
       t.equal(messages[0]!.length, 65537)
       t.ok(sizes.length <= 11, `${sizes.length} buffers`)
@@ -563,7 +565,7 @@ t.test('memory', async t => {
     }
     const target = new MessageAssembler(sink(), 2 ** 20, 'string')
     const chunk = Buffer.from('x')
-    for (let i = 0; i < 10_000; i++) target.onFrame(i === 0 ? TEXT : CONTINUATION, i === 9_999, false, chunk, 0, 1, 0)
+    for (let i = 0; i < 10_000; i++) target.onFrame(first(i === 0 ? TEXT : CONTINUATION, i === 9_999), chunk, 0, 1, 0)
     t.ok(seen <= 40_000, `${seen} octets`)
   })
 

@@ -1,11 +1,11 @@
 import { deflateRawSync } from 'node:zlib'
 import t, { type Test } from 'tap'
-import { State, type ConnectionOptions } from '../../lib/protocol/connection.ts'
+import { State } from '../../lib/protocol/connection.ts'
 import type { Role } from '../../lib/protocol/constants.ts'
 import type { DeflateSettings } from '../../lib/protocol/deflate.ts'
 import { copyAt } from '../helpers/every-cut.ts'
 import { describe, framesTo, readFrames } from '../helpers/frames.ts'
-import { connect, takeOutput } from '../helpers/pair.ts'
+import { connect, takeOutput, type ConnectionSettings } from '../helpers/pair.ts'
 
 const ROLES: readonly Role[] = ['server', 'client']
 
@@ -16,7 +16,7 @@ function fakeClock (t: Test): { now: number } {
   return clock
 }
 
-function subject (role: Role, options: Partial<ConnectionOptions> = {}) {
+function subject (role: Role, options: ConnectionSettings = {}) {
   const { connection, recorder } = connect({ ...options, role })
   return {
     connection,
