@@ -23,7 +23,7 @@ export type { Codec, Contract, Contracts, WebSocketRoute } from './lib/subprotoc
 export { prepare, type Prepared } from './lib/subprotocol/prepared.ts'
 export type { InvalidMessageError } from './lib/subprotocol/subprotocol.ts'
 export type { BroadcastOptions, BroadcastResult } from './lib/socket/broadcast.ts'
-export type { CloseInfo } from './lib/socket/receiver.ts'
+export type { CloseInfo } from './lib/socket/endings.ts'
 export { WebSocket, type SendCallback, type SendOptions, type SocketData } from './lib/socket/websocket.ts'
 export type { InjectedSocket, InjectOptions } from './types/inject.ts'
 export type { ConnectionError, DeflateOptions, DuplexOptions, ErrorKind, OriginOption, RouteWebSocketOptions } from './types/options.ts'

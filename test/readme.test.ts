@@ -40,7 +40,7 @@ t.test('the first example runs as printed', async (t) => {
   // A package of its own below this one: what it does not have itself is found in our node_modules.
   const folder = t.testdir({ 'package.json': '{}', node_modules: { 'fastify-duplex': { 'package.json': readFileSync(join(ROOT, 'package.json')) } } })
   const outDir = join(folder, 'node_modules/fastify-duplex/dist')
-  execFileSync(process.execPath, [join(ROOT, 'node_modules/@typescript/native/bin/tsc'), '-p', join(ROOT, 'tsconfig.build.json'), '--noCheck', '--declaration', 'false', '--outDir', outDir], { stdio: 'inherit' })
+  execFileSync(process.execPath, [join(ROOT, 'node_modules/@typescript/native/bin/tsc'), '-p', join(ROOT, 'tsconfig.build.json'), '--noCheck', '--emitDeclarationOnly', 'false', '--declaration', 'false', '--outDir', outDir], { stdio: 'inherit' })
   t.equal(await runFirstExample(folder), '{"echo":"hello"}\n1008 invalid message\n')
 })
 

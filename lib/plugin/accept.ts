@@ -2,7 +2,7 @@
  * From a request that has passed every hook to an open connection: the handshake is checked before the hooks, the
  * handler at their end answers 101, and the socket opens when that has been written.
  */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { FST_WS_ERR_CONNECTIONS, FST_WS_ERR_HANDSHAKE, FST_WS_ERR_HOST, FST_WS_ERR_INVALID_OPTION, FST_WS_ERR_ORIGIN } from '../errors.ts'
 import { negotiateDeflate } from '../handshake/deflate-params.ts'
 import { acceptHandshake, checkPlainUpgrade, readHandshake } from '../handshake/server-handshake.ts'
@@ -102,7 +102,7 @@ function isHostAllowed (allowed: readonly string[], request: FastifyRequest): bo
 }
 
 /** Answers 101, and opens the connection when that has been written. Throws FST_WS_ERR_SUBPROTOCOL. */
-export function acceptUpgrade (instance: FastifyInstance, endpoint: Endpoint, request: FastifyRequest, reply: FastifyReply): void {
+export function acceptUpgrade (endpoint: Endpoint, request: FastifyRequest, reply: FastifyReply): void {
   const upgrade = upgradeOf(request.raw)!
   const handshake = upgrade.handshake!
   const expiresAt = expiryOf(endpoint, request)
@@ -123,7 +123,7 @@ export function acceptUpgrade (instance: FastifyInstance, endpoint: Endpoint, re
         subprotocol,
         extensions,
         deflate: agreed === undefined ? undefined : { ...deflate!, ...agreed.params },
-        url: urlOf(request),
+        url: endpoint.sharedUrl(urlOf(request)),
         limits: endpoint.limits,
         ticker: endpoint.registry.ticker,
         faults: session
@@ -133,7 +133,7 @@ export function acceptUpgrade (instance: FastifyInstance, endpoint: Endpoint, re
       // Hooks may take their time, and the peer may leave meanwhile.
       open.watch.start()
       // When the handler has attached its listeners, what comes can be read.
-      session.begin(open, instance, request, () => process.nextTick(open.start, head))
+      session.begin(open, request, () => process.nextTick(open.start, head))
     },
     (names) => request.log.warn({ headers: names }, 'header fields that belong to the handshake were left out of the 101')
   )

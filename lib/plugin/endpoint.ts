@@ -16,6 +16,8 @@ import type { Counters } from './stats.ts'
 export type SocketHandler = (this: FastifyInstance, socket: any, request: FastifyRequest) => unknown
 
 export interface EndpointParts {
+  /** The instance that the route was declared on: `this` of its handlers and hooks. */
+  readonly scope: FastifyInstance
   readonly url: string
   readonly options: ResolvedOptions
   readonly conventions: Conventions
@@ -29,6 +31,7 @@ export interface EndpointParts {
 }
 
 export class Endpoint {
+  readonly scope: FastifyInstance
   readonly url: string
   readonly options: ResolvedOptions
   readonly conventions: Conventions
@@ -48,10 +51,12 @@ export class Endpoint {
   readonly #subprotocols = new Map<string, Subprotocol>()
   /** What a connection without subprotocol speaks; undefined if there must be one. */
   #nameless: Subprotocol | undefined
+  #newestUrl = ''
 
   /** Throws FST_WS_ERR_INVALID_ROUTE if handlers and contracts do not fit each other. */
   constructor (parts: EndpointParts) {
     const { url, options, conventions, messages, subprotocols = {} } = parts
+    this.scope = parts.scope
     this.url = url
     this.options = options
     this.conventions = conventions
@@ -74,6 +79,11 @@ export class Endpoint {
       queueBytes: options.highWaterMarkBytes,
       whenFull: 'pause'
     })
+  }
+
+  /** This URL of a connection, as the one before has it if they are alike, which most are: one string for all (40 B). */
+  sharedUrl (url: string): string {
+    return (this.#newestUrl = url === this.#newestUrl ? this.#newestUrl : url)
   }
 
   /** Whether it has no contracts: nothing is parsed. */

@@ -52,7 +52,7 @@ export function findRoute (scope: FastifyInstance, route: RouteOptions & WebSock
   route.handler = function (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply): unknown {
     const { endpoint, conventions } = slot
     if (conventions === undefined) return notAdopted(route.url, handler).call(this, request, reply)
-    if (endpoint !== undefined && isAdmitted(request)) return conventions.admit(request, reply, () => acceptUpgrade(this, endpoint, request, reply))
+    if (endpoint !== undefined && isAdmitted(request)) return conventions.admit(request, reply, () => acceptUpgrade(endpoint, request, reply))
     return plain === undefined ? conventions.answerPlainRequest(request, reply) : plain.call(this, request, reply)
   } as typeof route.handler
   return { scope, route, handler, slot }
@@ -77,6 +77,7 @@ export function adoptRoute ({ scope, route, handler: plainHandler, slot }: Found
   validateContracts(`route ${route.url}`, messages, subprotocols)
 
   const endpoint = new Endpoint({
+    scope,
     url: route.url,
     options: withSelection(resolveRouteOptions(scope, options, websocketOptions), selectSubprotocol),
     messages,

@@ -1,7 +1,7 @@
 /**
  * One open connection as the server sees it: it runs the route's handler, takes the faults, and writes the log.
  */
-import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { ErrorKind } from '../../types/options.ts'
 import type { AnySocket } from '../../types/sockets.ts'
 import type { Connection } from '../protocol/connection.ts'
@@ -14,18 +14,15 @@ import { WebSocket } from '../socket/websocket.ts'
 import type { InvalidMessage } from '../subprotocol/subprotocol.ts'
 import { isThenable } from '../subprotocol/validator.ts'
 import type { Endpoint } from './endpoint.ts'
+import { FaultLines, type Level } from './fault-lines.ts'
 import type { Place } from './places.ts'
 
-/** From one peer at most one line in this time, and one of level error, beside those at open and close; the rest is counted. */
-const FAULT_LINE_MS = 1_000
 /** What a peer has sent is not repeated beyond this; node:http makes a character of each octet. */
 const SHOWN_OCTETS = 256
 
 /** Reasons sent to the peer are fixed: they tell nothing of the inside. */
 const INTERNAL_ERROR = 'internal error'
 const INVALID_MESSAGE = 'invalid message'
-
-type Level = 'debug' | 'info' | 'warn' | 'error'
 
 const LEVELS: Readonly<Record<ErrorKind, Level>> = {
   handler: 'error', listener: 'error', message: 'info', protocol: 'info', limit: 'info', socket: 'debug'
@@ -38,13 +35,11 @@ export class Session implements FaultSink {
   readonly #request: FastifyRequest | undefined
   readonly #openedAt = now()
   readonly #place: Place
-  #instance!: FastifyInstance
   #socket!: AnySocket
   #connection!: Connection
   #logsRequest = true
-  #lastLineAt = -FAULT_LINE_MS
-  #lastErrorAt = -FAULT_LINE_MS
-  #suppressedLines = 0
+  /** Made with the first fault. */
+  #lines: FaultLines | undefined
 
   constructor (endpoint: Endpoint, request: FastifyRequest, place: Place) {
     const { onInvalidMessage, errorHandler } = endpoint.options
@@ -55,9 +50,8 @@ export class Session implements FaultSink {
   }
 
   /** The connection is open: it is logged, listed, and handed to the handler; then `start` is called, and what comes is read. */
-  begin (open: OpenConnection, instance: FastifyInstance, request: FastifyRequest, start: () => void): void {
+  begin (open: OpenConnection, request: FastifyRequest, start: () => void): void {
     const { socket, connection, receiver } = open
-    this.#instance = instance
     this.#socket = socket
     this.#connection = connection
     const { registry, counters, hooks } = this.#endpoint
@@ -80,13 +74,13 @@ export class Session implements FaultSink {
   }
 
   async #runOpenHooks (request: FastifyRequest): Promise<void> {
-    for (const hook of this.#endpoint.hooks.onOpen) await hook.call(this.#instance, this.#socket, request)
+    for (const hook of this.#endpoint.hooks.onOpen) await hook.call(this.#endpoint.scope, this.#socket, request)
   }
 
   #handle (receiver: Receiver, request: FastifyRequest, start: () => void): void {
     const socket = this.#socket
     if (opened.hasSubscribers) opened.publish({ socket, request })
-    this.#run(() => this.#endpoint.handler.call(this.#instance, socket, request), (error) => this.onFault('handler', error, undefined), () => receiver.handlerSettled())
+    this.#run(() => this.#endpoint.handler.call(this.#endpoint.scope, socket, request), (error) => this.onFault('handler', error, undefined), () => receiver.handlerSettled())
     start()
   }
 
@@ -130,7 +124,7 @@ export class Session implements FaultSink {
     const { closeCode, closeReason } = connection
     if (closed.hasSubscribers) closed.publish({ socket, code: closeCode, reason: closeReason, wasClean: connection.wasClean })
     for (const hook of hooks.onClose) {
-      this.#run(() => hook.call(this.#instance, socket, closeCode, closeReason), (error) => this.onFault('handler', error, undefined))
+      this.#run(() => hook.call(this.#endpoint.scope, socket, closeCode, closeReason), (error) => this.onFault('handler', error, undefined))
     }
     if (!this.#logsRequest) return
     this.#log.info({
@@ -142,7 +136,7 @@ export class Session implements FaultSink {
       bytesSent: connection.output.writtenBytes,
       messagesReceived: connection.messagesReceived,
       messagesSent: connection.messagesSent,
-      ...this.#suppressedLines > 0 && { suppressedLines: this.#suppressedLines }
+      ...this.#lines !== undefined && this.#lines.suppressed > 0 && { suppressedLines: this.#lines.suppressed }
     }, 'websocket closed')
   }
 
@@ -180,15 +174,7 @@ export class Session implements FaultSink {
   }
 
   #line (level: Level, fields: object, text: string): void {
-    const time = now()
-    // An error of the application is not lost because of what its peer has done just before.
-    if (time - (level === 'error' ? this.#lastErrorAt : this.#lastLineAt) < FAULT_LINE_MS) {
-      this.#suppressedLines++
-      return
-    }
-    this.#lastLineAt = time
-    if (level === 'error') this.#lastErrorAt = time
-    this.#log[level](fields, text)
+    (this.#lines ??= new FaultLines(this.#log)).line(level, fields, text)
   }
 }
 

@@ -48,7 +48,7 @@ export function openWebSocket (duplex: Duplex, options: OpenOptions): OpenConnec
   connection.handler = receiver
   const transport = new Transport(duplex, connection, limits, receiver)
   const watch = receiver.watch = new Watch(connection, transport, limits, options.ticker, receiver)
-  const socket = new WebSocket({ connection, transport, receiver, watch, ...options })
+  const socket = new WebSocket({ connection, transport, receiver, ...options })
   return {
     socket,
     connection,

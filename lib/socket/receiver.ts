@@ -7,13 +7,14 @@
  * iteration, calls of `next`, or a stream.
  */
 import type { EventEmitter } from 'node:events'
-import { FST_WS_ERR_CLOSED, FST_WS_ERR_LIMIT, FST_WS_ERR_PROTOCOL, FST_WS_ERR_SOCKET, FST_WS_ERR_TAKEN } from '../errors.ts'
+import { FST_WS_ERR_LIMIT, FST_WS_ERR_PROTOCOL, FST_WS_ERR_SOCKET, FST_WS_ERR_TAKEN } from '../errors.ts'
 import { CloseCode } from '../protocol/constants.ts'
 import { State, type Connection, type ConnectionHandler } from '../protocol/connection.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import { InvalidMessage, type Subprotocol } from '../subprotocol/subprotocol.ts'
 import type { TransportHandler } from '../transport/transport.ts'
 import { messageReceived } from './channels.ts'
+import { closedErrorOf, Endings } from './endings.ts'
 import type { FaultSink } from './faults.ts'
 import { MessageQueue } from './message-queue.ts'
 import type { Watch, WatchSink } from './watch.ts'
@@ -30,14 +31,6 @@ export interface ReceiverLimits {
   readonly whenFull: 'pause' | 'fail'
 }
 
-export interface CloseInfo {
-  /** Of the peer's Close; 1005 if it had none, 1006 if none came. */
-  readonly code: number
-  readonly reason: string
-  /** Whether both Close frames have passed. */
-  readonly wasClean: boolean
-}
-
 /** What a taker gets when no message will come any more. */
 export const END = Symbol('end of messages')
 
@@ -49,6 +42,9 @@ export interface Waiter {
   /** Gets a message, or END. */
   settle (message: unknown): void
 }
+
+/** The waiters of all connections that never had one; it stays empty. */
+const NOBODY: Waiter[] = []
 
 export class Receiver implements ConnectionHandler, TransportHandler, WatchSink {
   /** The socket, set by it; what happens is emitted there. */
@@ -63,7 +59,7 @@ export class Receiver implements ConnectionHandler, TransportHandler, WatchSink 
   readonly #faults: FaultSink
 
   #taker: Taker | undefined
-  readonly #waiters: Waiter[] = []
+  #waiters = NOBODY
   #handingOut = false
   /** Messages were taken by `next`, which holds no place between its calls. */
   #takenByNext = false
@@ -74,11 +70,7 @@ export class Receiver implements ConnectionHandler, TransportHandler, WatchSink 
   #handlerSettled = false
   #discarded = false
 
-  #closed: Promise<CloseInfo> | undefined
-  #resolveClosed: ((info: CloseInfo) => void) | undefined
-  #abort: AbortController | undefined
-  /** Those who wait for `drain`. */
-  #undrained: Array<() => void> | undefined
+  #endings: Endings | undefined
 
   constructor (connection: Connection, subprotocol: Subprotocol, limits: ReceiverLimits, faults: FaultSink) {
     this.#connection = connection
@@ -89,43 +81,10 @@ export class Receiver implements ConnectionHandler, TransportHandler, WatchSink 
 
   get isPaused (): boolean { return this.#paused }
 
-  get closed (): Promise<CloseInfo> {
-    return (this.#closed ??= this.#connection.state === State.Closed
-      ? Promise.resolve(this.#closeInfo())
-      : new Promise((resolve) => { this.#resolveClosed = resolve }))
-  }
+  /** Those who wait for what becomes of the connection. */
+  get endings (): Endings { return (this.#endings ??= new Endings(this.#connection)) }
 
-  get signal (): AbortSignal {
-    if (this.#abort === undefined) {
-      this.#abort = new AbortController()
-      if (this.#connection.state !== State.Open) this.#abort.abort(this.closedError())
-    }
-    return this.#abort.signal
-  }
-
-  /** Resolves with the next `drain`; rejects if the connection ceases to be open before. */
-  untilDrain (): Promise<void> {
-    return new Promise((resolve, reject) => {
-      (this.#undrained ??= []).push(() => {
-        if (this.#connection.state === State.Open) resolve()
-        else reject(this.closedError())
-      })
-      if (this.#connection.state !== State.Open) this.#settleUndrained()
-    })
-  }
-
-  #settleUndrained (): void {
-    const waiting = this.#undrained
-    this.#undrained = undefined
-    if (waiting !== undefined) for (const settle of waiting) settle()
-  }
-
-  closedError (): Error {
-    const { closeCode, sentCloseCode, closeReason } = this.#connection
-    // Our own code is all that is known until the peer has answered, or has not.
-    const code = closeCode === CloseCode.AbnormalClosure && this.#connection.state !== State.Closed ? sentCloseCode : closeCode
-    return Object.assign(new FST_WS_ERR_CLOSED(code), { closeCode: code, reason: closeReason })
-  }
+  closedError (): Error { return closedErrorOf(this.#connection) }
 
   /** To be called before the first byte is read. */
   opened (): void {
@@ -197,6 +156,7 @@ export class Receiver implements ConnectionHandler, TransportHandler, WatchSink 
 
   /** The next message for the taker, now or when it comes: `settle` gets it, or END. */
   take (waiter: Waiter): void {
+    if (this.#waiters === NOBODY) this.#waiters = []
     this.#waiters.push(waiter)
     Receiver.#handOut(this)
   }
@@ -230,7 +190,7 @@ export class Receiver implements ConnectionHandler, TransportHandler, WatchSink 
   }
 
   onDrain (): void {
-    this.#settleUndrained()
+    this.#endings?.onDrain()
     this.#emit('drain')
   }
 
@@ -238,8 +198,7 @@ export class Receiver implements ConnectionHandler, TransportHandler, WatchSink 
     // What had arrived is still to be had, whoever had paused.
     this.#paused = false
     this.watch?.stop()
-    this.#abort?.abort(this.closedError())
-    this.#settleUndrained()
+    this.#endings?.onClosing()
     this.#handOutOrEnd()
   }
 
@@ -261,7 +220,7 @@ export class Receiver implements ConnectionHandler, TransportHandler, WatchSink 
 
   onClose (code: number, reason: string): void {
     this.#handOutOrEnd()
-    this.#resolveClosed?.(this.#closeInfo())
+    this.#endings?.onClose()
     // Before the event: whoever hears it finds the connection gone from `app.websockets`.
     this.#faults.onClosed()
     this.#emit('close', code, Buffer.from(reason))
@@ -276,11 +235,6 @@ export class Receiver implements ConnectionHandler, TransportHandler, WatchSink 
   fault (kind: 'protocol' | 'limit' | 'socket', error: Error): void {
     if (this.emitter.listenerCount('error') > 0) this.#emit('error', error)
     this.#faults.onFault(kind, error, undefined)
-  }
-
-  #closeInfo (): CloseInfo {
-    const { closeCode, closeReason, wasClean } = this.#connection
-    return { code: closeCode, reason: closeReason, wasClean }
   }
 
   /** Calls listeners: what they throw is theirs, and goes to the fault sink. */
@@ -353,9 +307,8 @@ export class Receiver implements ConnectionHandler, TransportHandler, WatchSink 
     // Called from within, by what a message has caused: the loop that is running goes on with it.
     if (receiver.#handingOut) return
     receiver.#handingOut = true
-    const waiters = receiver.#waiters
     while (receiver.#hasMessage()) {
-      const toWaiter = waiters.length > 0
+      const toWaiter = receiver.#waiters.length > 0
       if (!toWaiter && (receiver.#taker !== undefined || receiver.emitter.listenerCount('message') === 0)) break
       const { data, isBinary } = receiver.#queue!
       receiver.#queue!.shift()

@@ -45,7 +45,6 @@ export class Watch implements Ticking {
   readonly #transport: Transport
   readonly #limits: WatchLimits
   readonly #ticker: Ticker
-  readonly #periodMs: number
   readonly #sink: WatchSink
 
   /** Whether we read at the last tick. */
@@ -59,8 +58,8 @@ export class Watch implements Ticking {
   /** Since the application, or a full queue, has stopped reading. */
   #pausedMs = 0
   #messagesSeen = 0
-  #wasUnfinished = false
-  #unfinishedMs = 0
+  /** The ticks that have found the same message unfinished: at the first it may just have begun. */
+  #unfinishedTicks = 0
   /** Whether the peer has got a ping for its silence. */
   #pinged = false
   /** The last ping that was not answered yet. */
@@ -75,9 +74,10 @@ export class Watch implements Ticking {
     this.#transport = transport
     this.#limits = limits
     this.#ticker = ticker
-    this.#periodMs = periodFor(limits)
     this.#sink = sink
   }
+
+  get #periodMs (): number { return periodFor(this.#limits) }
 
   /** Begins to tick, if there is something to watch. */
   start (): void {
@@ -128,13 +128,11 @@ export class Watch implements Ticking {
 
   #checkMessage (): void {
     const { unfinished, messagesReceived } = this.#connection
-    // At the tick that sees it first it may just have begun.
-    const goesOn = unfinished && this.#wasUnfinished && messagesReceived === this.#messagesSeen
-    this.#unfinishedMs = goesOn ? this.#unfinishedMs + this.#periodMs : 0
-    this.#wasUnfinished = unfinished
+    if (messagesReceived !== this.#messagesSeen) this.#unfinishedTicks = 0
+    this.#unfinishedTicks = unfinished ? this.#unfinishedTicks + 1 : 0
     this.#messagesSeen = messagesReceived
     const { messageTimeoutMs } = this.#limits
-    if (messageTimeoutMs > 0 && this.#unfinishedMs >= messageTimeoutMs) {
+    if (messageTimeoutMs > 0 && (this.#unfinishedTicks - 1) * this.#periodMs >= messageTimeoutMs) {
       this.#connection.fail(new ProtocolError(CloseCode.PolicyViolation, `a message was not finished within ${messageTimeoutMs} ms`))
     }
   }
@@ -213,7 +211,7 @@ export function timeOf (when: unknown): number | undefined {
 export const EXPIRED = { code: 3000, reason: 'expired' } as const
 
 function periodFor ({ heartbeat, messageTimeoutMs }: WatchLimits): number {
-  const times = heartbeat === false ? [] : [heartbeat.intervalMs, heartbeat.timeoutMs]
-  if (messageTimeoutMs > 0) times.push(messageTimeoutMs)
-  return Math.max(1, Math.min(LONGEST_PERIOD_MS, Math.floor(Math.min(...times) / PERIODS)))
+  const life = heartbeat === false ? Infinity : Math.min(heartbeat.intervalMs, heartbeat.timeoutMs)
+  const shortest = messageTimeoutMs > 0 ? Math.min(life, messageTimeoutMs) : life
+  return Math.max(1, Math.min(LONGEST_PERIOD_MS, Math.floor(shortest / PERIODS)))
 }

@@ -14,11 +14,12 @@ import { Prepared } from '../subprotocol/prepared.ts'
 import type { Subprotocol } from '../subprotocol/subprotocol.ts'
 import type { Transport } from '../transport/transport.ts'
 import { messageSent } from './channels.ts'
+import type { CloseInfo } from './endings.ts'
 import { EventTargetEmitter } from './event-target.ts'
-import type { BinaryType, CloseInfo, Receiver, ReceiverLimits } from './receiver.ts'
+import type { BinaryType, Receiver, ReceiverLimits } from './receiver.ts'
 import { messageStream } from './stream.ts'
 import { MessageIterator, nextMessage } from './takers.ts'
-import { EXPIRED, timeOf, type Watch } from './watch.ts'
+import { EXPIRED, timeOf } from './watch.ts'
 
 /** How a message is sent; `binary` and `fin` are for raw routes. */
 export interface SendOptions {
@@ -56,7 +57,6 @@ export interface WebSocketParts {
   readonly connection: Connection
   readonly transport: Transport
   readonly receiver: Receiver
-  readonly watch: Watch
   readonly subprotocol: Subprotocol
   readonly extensions: string
   readonly url: string
@@ -96,7 +96,6 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
   readonly #transport: Transport
   readonly #subprotocol: Subprotocol
   readonly #receiver: Receiver
-  readonly #watch: Watch
   readonly #limits: SocketLimits
   readonly #extensions: string
   readonly #url: string
@@ -113,7 +112,6 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
     this.#extensions = parts.extensions
     this.#url = parts.url
     this.#receiver = parts.receiver
-    this.#watch = parts.watch
     parts.receiver.emitter = this
   }
 
@@ -151,16 +149,16 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
   }
 
   /** Milliseconds from the last heartbeat's ping to its pong; NaN before the first. */
-  get latencyMs (): number { return this.#watch.latencyMs ?? NaN }
+  get latencyMs (): number { return this.#receiver.watch!.latencyMs ?? NaN }
 
   /** A place for what belongs to the connection; made when first touched. */
   get data (): SocketData { return (this.#data ??= {} as SocketData) }
 
   /** Resolves when the connection has closed; never rejects. */
-  get closed (): Promise<CloseInfo> { return this.#receiver.closed }
+  get closed (): Promise<CloseInfo> { return this.#receiver.endings.closed }
 
   /** Aborts when the connection is not open any more, with FST_WS_ERR_CLOSED as its reason. */
-  get signal (): AbortSignal { return this.#receiver.signal }
+  get signal (): AbortSignal { return this.#receiver.endings.signal }
 
   // Sending
 
@@ -281,7 +279,7 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
 
   /** Resolves when `send` may go on: at once unless `writableNeedDrain`. Rejects with FST_WS_ERR_CLOSED when the connection is not open. */
   async drained (): Promise<void> {
-    if (this.#connection.state !== State.Open || this.writableNeedDrain) await this.#receiver.untilDrain()
+    if (this.#connection.state !== State.Open || this.writableNeedDrain) await this.#receiver.endings.untilDrain()
   }
 
   // Closing
@@ -311,7 +309,7 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
   closeAt (when: Date | number | null, code: number = EXPIRED.code, reason: string = EXPIRED.reason): void {
     const at = when === null ? undefined : timeOf(when)
     if (at === undefined && when !== null) throw new RangeError('closeAt takes a Date, a number of milliseconds since 1970, or null')
-    this.#watch.closeAt(at, code, this.#checkedReason(code, reason))
+    this.#receiver.watch!.closeAt(at, code, this.#checkedReason(code, reason))
   }
 
   /** Drops the connection at once, without a Close: both sides see 1006. */
