@@ -271,6 +271,7 @@ export class Receiver implements ConnectionHandler, TransportHandler, WatchSink 
 
   /** The message, or END if it is not valid: then it goes to the fault sink in its place. */
   #decode (data: string | Buffer, isBinary: boolean): unknown {
+    if (this.#subprotocol.raw) return data
     try {
       return this.#subprotocol.decode(data, isBinary)
     } catch (error) {

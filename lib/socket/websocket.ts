@@ -196,7 +196,9 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
 
   /** Whether it went out; false if the connection is not open. */
   #dispatch (message: unknown, options: SendOptions | undefined): boolean {
-    if (message instanceof Prepared) return this.#connection.sendShared(message.encodedFor(this.#subprotocol), options?.compress)
+    // `instanceof` walks up the prototypes: not for what most messages are (14 ns of the 170 that an echo takes).
+    const isData = typeof message === 'string' || ArrayBuffer.isView(message)
+    if (!isData && message instanceof Prepared) return this.#connection.sendShared(message.encodedFor(this.#subprotocol), options?.compress)
     if (this.#subprotocol.raw) return this.#sendData(message, options)
     return this.#sendEncoded(this.#subprotocol.encode(message), options?.compress)
   }
