@@ -7,9 +7,10 @@ const WARMUP_CONNECTIONS = 200
 /**
  * Starts all peers `starts` times, and lets them take turns each time: A B C, C B A, and so on, so that what changes
  * with time meets all alike. Resolves with the rounds, `{ [name]: figures }` each; the first of each start is left
- * out: there code is compiled.
+ * out: there code is compiled, for which some scenarios need a longer one (`warmup`, in windows).
  */
 export async function measureRounds (peers, scenario, { starts, rounds, ms, certificate }) {
+  const { warmup = 1 } = scenario
   const measured = []
   for (let start = 0; start < starts; start++) {
     const all = []
@@ -22,7 +23,7 @@ export async function measureRounds (peers, scenario, { starts, rounds, ms, cert
       }
       for (let round = 0; round <= rounds; round++) {
         const results = Object.fromEntries(all.map(({ name }) => [name, undefined]))
-        for (const { name, generator } of round % 2 === 0 ? all : all.toReversed()) results[name] = await generator.measure(ms)
+        for (const { name, generator } of round % 2 === 0 ? all : all.toReversed()) results[name] = await generator.measure(round === 0 ? ms * warmup : ms)
         if (round > 0) measured.push(results)
       }
     } finally {

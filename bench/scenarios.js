@@ -33,7 +33,7 @@ export const scenarios = {
   'deflate-takeover': { ...deflate, what: 'Echo of 1 KiB of JSON, context takeover', work: 'deflate-takeover', deflate: 'takeover', targets: { ws: 0.55 } },
   'publish-d1': { ...publish, what: 'A message to 1,000', targets: { ws: 0.66 } },
   'publish-d8': { ...publish, what: 'A message to 1,000, 8 at once', depth: 8, targets: { ws: 0.13 } },
-  connect: { ...echo, what: 'Connect, echo, close', load: 'connect', connections: 32, peers: WEBSOCKET, targets: { 'fastify-websocket': 0.60 } },
+  connect: { ...echo, what: 'Connect, echo, close', load: 'connect', connections: 32, warmup: 6, peers: WEBSOCKET, targets: { 'fastify-websocket': 0.60 } },
   idle: { ...hold, what: '10,000 idle connections', targets: { rss: 5.5 * KIB, heap: 1.6 * KIB } },
   'idle-after-one': { ...hold, what: '10,000 idle connections, after a message each', oneMessage: true, targets: {} }
 }
