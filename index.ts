@@ -3,6 +3,7 @@
  */
 import fp from 'fastify-plugin'
 import { enter } from './lib/entry.ts'
+import * as errors from './lib/errors.ts'
 import type { DuplexOptions } from './types/options.ts'
 import './types/fastify.ts'
 
@@ -17,7 +18,7 @@ const duplex = fp<DuplexOptions>(async (instance, options) => {
 export default duplex
 export { duplex }
 /** The constructors of all errors, by code. */
-export * as errorCodes from './lib/errors.ts'
+export const errorCodes = Object.freeze({ ...errors })
 export { bytes, custom, defineWebSocketRoute, json, raw, text } from './lib/subprotocol/contract.ts'
 export type { Codec, Contract, Contracts, WebSocketRoute } from './lib/subprotocol/contract.ts'
 export { prepare, type Prepared } from './lib/subprotocol/prepared.ts'

@@ -81,8 +81,9 @@ export class Endpoint {
     })
   }
 
-  /** This URL of a connection, as the one before has it if they are alike, which most are: one string for all (40 B). */
+  /** This URL of a connection, as the one before has it if they are alike: one string for all (40 B). A query, which may be a secret, is not kept. */
   sharedUrl (url: string): string {
+    if (url.includes('?')) return url
     return (this.#newestUrl = url === this.#newestUrl ? this.#newestUrl : url)
   }
 

@@ -25,7 +25,7 @@ import { DeflateCodec, type DeflateSettings } from './deflate.ts'
 import { ProtocolError } from './errors.ts'
 import { FrameParser, type FrameSink } from './frame-parser.ts'
 import { mask } from './mask.ts'
-import { MessageAssembler, messageOf, wholeMessage, type MessageSink, type TextAs } from './message-assembler.ts'
+import { checkMessageBytes, MessageAssembler, messageOf, unmasked, wholeMessage, type MessageSink, type TextAs } from './message-assembler.ts'
 import { MessageSender } from './message-sender.ts'
 import { OutputBuffer, type WriteCallback } from './output-buffer.ts'
 import { PeerRates, type RateLimit } from './peer-rates.ts'
@@ -121,7 +121,7 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
   droppedBytes = 0
 
   readonly #parser: FrameParser
-  /** There is one while a message comes in more pieces than one: an idle connection has none (0.1 KB). */
+  /** There is one while a message comes in several pieces: an idle connection has none (0.1 KB). */
   #assembler: MessageAssembler | undefined
   readonly #sender: MessageSender
   readonly #deflate: DeflateCodec | undefined
@@ -359,11 +359,17 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
   }
 
   #onData (first: number, buffer: Buffer, start: number, end: number, key: number): void {
+    const whole = first & ~First.Rsv1
+    if (this.#assembler !== undefined || (whole !== WHOLE_BINARY && whole !== WHOLE_TEXT)) return this.#assemble(first, buffer, start, end, key)
     // A message in one frame, which most are: nothing of it has to be remembered.
-    if ((first === WHOLE_BINARY || first === WHOLE_TEXT) && this.#assembler === undefined && end - start <= this.#limits.maxMessageBytes) {
-      const isBinary = first === WHOLE_BINARY
-      return this.onMessage(wholeMessage(isBinary, buffer, start, end, key, this.#textAs), isBinary)
-    }
+    const isBinary = whole === WHOLE_BINARY
+    const compressed = first !== whole
+    checkMessageBytes(end - start, compressed, this.#limits.maxMessageBytes)
+    if (compressed) this.onCompressedMessage(unmasked(buffer, start, end, key), isBinary)
+    else this.onMessage(wholeMessage(isBinary, buffer, start, end, key, this.#textAs), isBinary)
+  }
+
+  #assemble (first: number, buffer: Buffer, start: number, end: number, key: number): void {
     const assembler = this.#assembling
     assembler.onFrame(first, buffer, start, end, key)
     if (!assembler.inMessage) this.#assembler = undefined

@@ -1,9 +1,9 @@
 /**
  * Frames to messages: fragmentation (RFC 6455 §5.4), the limit on a message's size, and UTF-8 (§8.1).
  *
- * A message that lies whole in one chunk is taken out of it. Any other is gathered in one growing buffer,
- * so that it costs its bytes, however many fragments they come in; its text is checked as it arrives. A compressed
- * message is handed on as it came.
+ * A message that lies whole in one frame and one chunk is taken out of it by `wholeMessage`. Any other is gathered by an assembler in one
+ * growing buffer, so that it costs its bytes, however many fragments they come in; its text is checked as it arrives. A
+ * compressed message is handed on as it came.
  */
 import { Buffer, isUtf8 } from 'node:buffer'
 import { CloseCode, First, Opcode } from './constants.ts'
@@ -72,16 +72,7 @@ export class MessageAssembler {
   /** A data frame with this `first` octet that lies in `buffer[start, end)`, masked with `key`. */
   onFrame (first: number, buffer: Buffer, start: number, end: number, key: number): void {
     this.#begin(first, end - start)
-    const opcode = first & First.Opcode
-    if (!this.#fin || opcode === Opcode.Continuation) {
-      this.#append(buffer, start, end, key)
-      if (this.#fin) this.#finish()
-      return
-    }
-    this.#opcode = NO_MESSAGE
-    const isBinary = opcode === Opcode.Binary
-    if (this.#compressed) this.#sink.onCompressedMessage(unmasked(buffer, start, end, key), isBinary)
-    else this.#sink.onMessage(wholeMessage(isBinary, buffer, start, end, key, this.#textAs), isBinary)
+    this.onFramePart(buffer, start, end, key, true)
   }
 
   /** The header of a data frame whose payload comes in parts. */
@@ -105,7 +96,7 @@ export class MessageAssembler {
       this.#opcode = opcode
       this.#compressed = (first & First.Rsv1) !== 0
     }
-    if (length > this.#mostBytes - this.#length) throw new ProtocolError(CloseCode.MessageTooBig, 'message above the limit')
+    checkMessageBytes(this.#length + length, this.#compressed, this.#maxMessageBytes)
     if (length === 0 && !fin && ++this.#emptyFragments > MAX_EMPTY_FRAGMENTS) throw new ProtocolError(CloseCode.PolicyViolation, 'too many empty fragments')
     this.#fin = fin
     this.#announced = this.#length + length
@@ -128,17 +119,12 @@ export class MessageAssembler {
    * against 1.6 by doubling). Memory that nobody writes to is not resident.
    */
   #grow (needed: number): void {
-    const most = this.#fin ? this.#announced : this.#mostBytes
+    const most = this.#fin ? this.#announced : mostBytes(this.#compressed, this.#maxMessageBytes)
     const growth = this.#fin ? GROWTH_TO_END : GROWTH
     // allocUnsafeSlow: the application may keep it, which must not keep a shared pool alive. Only octets that were written are handed on.
     const grown = Buffer.allocUnsafeSlow(Math.min(Math.max(growth * needed, FIRST_CAPACITY), most))
     this.#buffer?.copy(grown, 0, 0, this.#length)
     this.#buffer = grown
-  }
-
-  /** What may come over the wire: zlib makes a ninth more, at worst, of what it cannot compress. */
-  get #mostBytes (): number {
-    return this.#compressed ? this.#maxMessageBytes + Math.ceil(this.#maxMessageBytes / 8) + COMPRESSED_MARGIN : this.#maxMessageBytes
   }
 
   #finish (): void {
@@ -178,6 +164,16 @@ export function wholeMessage (isBinary: boolean, buffer: Buffer, start: number, 
   return text
 }
 
+/** Throws if so many octets are more than a message may have on the wire. */
+export function checkMessageBytes (bytes: number, compressed: boolean, maxMessageBytes: number): void {
+  if (bytes > mostBytes(compressed, maxMessageBytes)) throw new ProtocolError(CloseCode.MessageTooBig, 'message above the limit')
+}
+
+/** What may come over the wire: zlib makes a ninth more, at worst, of what it cannot compress. */
+function mostBytes (compressed: boolean, maxMessageBytes: number): number {
+  return compressed ? maxMessageBytes + Math.ceil(maxMessageBytes / 8) + COMPRESSED_MARGIN : maxMessageBytes
+}
+
 /** The message that these octets are, which lie in memory of their own. Throws for text that is not UTF-8. */
 export function messageOf (isBinary: boolean, octets: Buffer, textAs: TextAs): string | Buffer {
   if (isBinary) return octets
@@ -186,7 +182,7 @@ export function messageOf (isBinary: boolean, octets: Buffer, textAs: TextAs): s
 }
 
 /** The payload where it lies. */
-function unmasked (buffer: Buffer, start: number, end: number, key: number): Buffer {
+export function unmasked (buffer: Buffer, start: number, end: number, key: number): Buffer {
   mask(buffer, start, end, key)
   return buffer.subarray(start, end)
 }

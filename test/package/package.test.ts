@@ -149,6 +149,10 @@ t.test('the packed package', async (t) => {
     t.equal(await runFirstExample(folder), '{"echo":"hello"}\n1008 invalid message\n')
   })
 
+  t.test('has a contract for browsers that imports nothing', async (t) => {
+    t.notMatch(readFileSync(join(folder, 'node_modules/fastify-duplex/dist/lib/subprotocol/contract.js'), 'utf8'), /\bimport\b/)
+  })
+
   t.test('can be required', async (t) => {
     writeFileSync(join(folder, 'require.cjs'), REQUIRE)
     t.equal(await node(folder, 'require.cjs'), 'hello\n')

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import fc from 'fast-check'
 import { ProtocolError } from '../../lib/protocol/errors.ts'
-import { MAX_EMPTY_FRAGMENTS, MessageAssembler, messageOf, type MessageSink, type TextAs } from '../../lib/protocol/message-assembler.ts'
+import { MAX_EMPTY_FRAGMENTS, MessageAssembler, messageOf, unmasked, wholeMessage, type MessageSink, type TextAs } from '../../lib/protocol/message-assembler.ts'
 import { copyAt } from '../helpers/every-cut.ts'
 import { masked } from '../helpers/frames.ts'
 
@@ -120,16 +120,13 @@ t.test('a message in one frame', async t => {
   })
 
   t.test('small ones are copies that the receiver keeps, large ones are views of the chunk that they end', async t => {
-    for (const [opcode, textAs] of [[BINARY, 'string'], [BINARY, 'buffer'], [TEXT, 'buffer']] as Array<[number, TextAs]>) {
+    for (const [isBinary, textAs] of [[true, 'string'], [true, 'buffer'], [false, 'buffer']] as Array<[boolean, TextAs]>) {
       for (const length of [0, 1, 100, VIEW_FROM - 1, VIEW_FROM, VIEW_FROM + 1, 60000]) {
-        const messages: Buffer[] = []
-        const target = new MessageAssembler(sink((data) => messages.push(data as Buffer)), 1024 * 1024, textAs)
         const chunk = copyAt(Buffer.alloc(length + 1, 'a'), 3)
         const longer = copyAt(Buffer.alloc(length + 2, 'a'), 3)
-        target.onFrame(first(opcode, true), chunk, 1, length + 1, 0)
-        target.onFrame(first(opcode, true), longer, 1, length + 1, 0)
+        const data = wholeMessage(isBinary, chunk, 1, length + 1, 0, textAs) as Buffer
+        const before = wholeMessage(isBinary, longer, 1, length + 1, 0, textAs) as Buffer
         const isView = length >= VIEW_FROM
-        const [data, before] = messages as [Buffer, Buffer]
         t.equal(data.buffer === chunk.buffer, isView, `${length} octets`)
         t.not(before.buffer, longer.buffer, 'something follows')
         chunk.fill('b')
@@ -152,7 +149,10 @@ t.test('a message in one frame', async t => {
         }, 1024 * 1024, textAs)
         opcodes.forEach((opcode, index) => {
           const chunk = Buffer.concat([Buffer.from('before'), masked(payload, key), Buffer.from(behind)])
-          target.onFrame(first(opcode, index === opcodes.length - 1, rsv1), chunk, 6, 6 + length, Buffer.from(key).readInt32BE())
+          const word = Buffer.from(key).readInt32BE()
+          if (opcodes.length > 1) target.onFrame(first(opcode, index === opcodes.length - 1, rsv1), chunk, 6, 6 + length, word)
+          else if (rsv1) messages.push(Buffer.from(unmasked(chunk, 6, 6 + length, word)))
+          else messages.push(Buffer.from(wholeMessage(opcode === BINARY, chunk, 6, 6 + length, word, textAs)))
           t.equal(chunk.toString('latin1', 0, 6) + chunk.toString('latin1', 6 + length), `before${behind}`)
         })
         return messages
@@ -170,11 +170,9 @@ t.test('a message in one frame', async t => {
 
   t.test('a view keeps alive four times its size at most', async t => {
     for (const [read, isView] of [[4 * VIEW_FROM, true], [4 * VIEW_FROM + 1, false], [64 * 1024, false]] as const) {
-      const messages: Buffer[] = []
-      const target = new MessageAssembler(sink((data) => messages.push(data as Buffer)), 1024 * 1024, 'buffer')
       const chunk = Buffer.allocUnsafeSlow(read)
-      target.onFrame(first(BINARY, true), chunk, read - VIEW_FROM, read, 0)
-      t.equal(messages[0]!.buffer === chunk.buffer, isView, `of ${read} octets`)
+      const data = wholeMessage(true, chunk, read - VIEW_FROM, read, 0, 'buffer') as Buffer
+      t.equal(data.buffer === chunk.buffer, isView, `of ${read} octets`)
     }
   })
 })

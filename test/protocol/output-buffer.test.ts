@@ -5,7 +5,7 @@ import { SharedMessage } from '../../lib/protocol/shared-message.ts'
 
 const SHARED_BYTES = 64 * 1024
 
-/** Writes these octets as a FrameWriter does, reserving more than is needed. Returns the offset. */
+/** Writes these octets as the frame writer does, reserving more than is needed. Returns the offset. */
 function put (output: OutputBuffer, bytes: Uint8Array, spare = 0, payloadBytes = bytes.length): number {
   const at = output.reserve(bytes.length + spare)
   output.buffer.set(bytes, at)
