@@ -32,7 +32,8 @@ export function classesOf ({ snapshot: { meta }, nodes, edges, strings }) {
 
   const nameOf = (node, depth = 0) => {
     const kind = nodeTypes[nodes[node + type]]
-    const own = strings[nodes[node + name]]
+    // The bundler puts an underscore before a class that refers to itself.
+    const own = strings[nodes[node + name]].replace(/^_(?=[A-Z])/, '')
     if (kind === 'closure' && own !== '') return `${own} ()`
     const called = kind === 'closure' ? 'function' : STRINGS.has(kind) ? 'string' : own || kind
     const owner = owners.get(node)

@@ -98,11 +98,15 @@ t.test('a message in one frame', async t => {
   t.test('text that is not UTF-8 is refused, binary is not looked at', async t => {
     for (const textAs of ['string', 'buffer'] as const) {
       for (const hex of ['ff', '61c3', 'eda080', 'f4908080']) {
+        const octets = Buffer.from(hex, 'hex')
         const target = assembler(100, textAs)
-        fails(t, () => target.frame(TEXT, true, Buffer.from(hex, 'hex')), 1007, NOT_UTF8)
+        fails(t, () => target.frame(TEXT, true, octets), 1007, NOT_UTF8)
         t.strictSame(target.messages, [])
-        target.frame(BINARY, true, Buffer.from(hex, 'hex'))
-        t.strictSame(target.messages, [{ data: Buffer.from(hex, 'hex'), isBinary: true }])
+        const binary = assembler(100, textAs)
+        binary.frame(BINARY, true, octets)
+        t.strictSame(binary.messages, [{ data: octets, isBinary: true }])
+        fails(t, () => wholeMessage(false, Buffer.from(octets), 0, octets.length, 0, textAs), 1007, NOT_UTF8)
+        t.strictSame(wholeMessage(true, Buffer.from(octets), 0, octets.length, 0, textAs), octets)
       }
     }
   })
