@@ -14,7 +14,7 @@ const echo = { load: 'echo', work: 'echo', payload: 'binary', bytes: 16, connect
 const typed = { ...echo, work: 'typed', payload: 'typed', peers: ['ours', 'ws', 'fastify-websocket'] }
 const deflate = { ...echo, payload: 'json', peers: ['ours', 'ws', 'fastify-websocket', 'bun'] }
 const publish = { ...echo, load: 'publish', work: 'publish', connections: 1000, peers: ['ours', 'ws', 'fastify-websocket', 'bun'] }
-const hold = { ...echo, load: 'hold', connections: 10_000 }
+const hold = { ...echo, load: 'hold', connections: 10_000, peers: [...ALL, 'floor'] }
 
 /** Bytes; "16 in flight" are on each of 64 connections. An async listener awaits before each `send`; text and JSON are strings and objects in the handlers. */
 export const scenarios = {
