@@ -383,6 +383,13 @@ t.test('url is that of the request, with the scheme of a WebSocket', async (t) =
   t.equal(await said((await offer(port, 'http://example.com:81/a/b?c=d', undefined, { Host: 'example.com:81' })).wire), 'ws://example.com:81/a/b?c=d', 'also when the request gives it whole')
 })
 
+t.test('each connection of a route has the url of its own request, whatever the one before had', async (t) => {
+  const { port } = await startApp(t, (app) => app.get('/a/:b', { websocket: true }, (socket) => { socket.send(socket.url) }))
+  for (const [path, host] of [['/a/1', 'one.example'], ['/a/1', 'one.example'], ['/a/2', 'one.example'], ['/a/2', 'two.example'], ['/a/2?c', 'two.example'], ['/a/2', 'two.example'], ['/a/1', 'one.example']] as const) {
+    t.equal(await said((await offer(port, path, undefined, { Host: host })).wire), `ws://${host}${path}`)
+  }
+})
+
 t.test('a route object of defineWebSocketRoute registers as it is, alone, spread and under a prefix', async (t) => {
   const chat = defineWebSocketRoute({ url: '/chat/:room', schema: { params: { type: 'object', properties: { room: { type: 'string', maxLength: 3 } } } }, messages: text() })
   const { port } = await startApp(t, async (app) => {

@@ -9,19 +9,11 @@ import { MessageSender } from '../../lib/protocol/message-sender.ts'
 import { OutputBuffer, type WriteCallback } from '../../lib/protocol/output-buffer.ts'
 import { SharedMessage } from '../../lib/protocol/shared-message.ts'
 import { runZlibJob } from '../../lib/protocol/zlib-jobs.ts'
+import { DEFLATE } from '../helpers/deflate.ts'
 import { describe, noise, readFrames, words, type WireFrame } from '../helpers/frames.ts'
 
 const ROLES: readonly Role[] = ['server', 'client']
-const SETTINGS: DeflateSettings = {
-  serverNoContextTakeover: true,
-  clientNoContextTakeover: true,
-  serverMaxWindowBits: 15,
-  clientMaxWindowBits: 15,
-  thresholdBytes: 100,
-  level: 1,
-  memLevel: 5,
-  maxConcurrentJobs: 1
-}
+const SETTINGS: DeflateSettings = { ...DEFLATE, serverNoContextTakeover: true, clientNoContextTakeover: true }
 const TAKES_OVER = { serverNoContextTakeover: false, clientNoContextTakeover: false }
 
 const SMALL = words(2000)

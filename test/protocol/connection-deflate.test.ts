@@ -3,10 +3,11 @@ import zlib from 'node:zlib'
 import t from 'tap'
 import { Connection, State } from '../../lib/protocol/connection.ts'
 import type { Role } from '../../lib/protocol/constants.ts'
-import { DeflateCodec, type DeflateSettings } from '../../lib/protocol/deflate.ts'
+import { DeflateCodec } from '../../lib/protocol/deflate.ts'
 import { ProtocolError } from '../../lib/protocol/errors.ts'
 import { SharedMessage } from '../../lib/protocol/shared-message.ts'
 import { runZlibJob } from '../../lib/protocol/zlib-jobs.ts'
+import { DEFLATE } from '../helpers/deflate.ts'
 import { copyAt, cutAt, everyCut, type Subject } from '../helpers/every-cut.ts'
 import { compressed, describe, framesTo, noise, readFrames, words } from '../helpers/frames.ts'
 import { connect, Pair, takeOutput, type ConnectionSettings } from '../helpers/pair.ts'
@@ -16,16 +17,6 @@ let now = performance.now()
 performance.now = () => now
 
 const ROLES: readonly Role[] = ['server', 'client']
-const DEFLATE: DeflateSettings = {
-  serverNoContextTakeover: false,
-  clientNoContextTakeover: false,
-  serverMaxWindowBits: 15,
-  clientMaxWindowBits: 15,
-  thresholdBytes: 100,
-  level: 1,
-  memLevel: 5,
-  maxConcurrentJobs: 1
-}
 
 /** Compressed by a job, and inflated by one. */
 const LARGE = words(80_000)
