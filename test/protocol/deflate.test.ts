@@ -528,22 +528,27 @@ t.test('what cannot be inflated', async t => {
     }
   })
 
-  t.test('any octets: a message or a code, the same at once and by a job', async t => {
+  t.test('any octets: a message or a refusal, the same at once and by a job', async t => {
+    const large = 2 ** 20
     const blocks = fc.oneof(
       fc.uint8Array({ maxLength: 60 }).map((octets) => Buffer.from(octets)),
       fc.tuple(fc.integer({ min: 1, max: 600 }), fc.boolean()).map(([distance, final]) => copyOf(distance, final)),
       fc.tuple(fc.nat(600), fc.boolean()).map(([length, final]) => stored(noise(length), final)),
       fc.nat(3000).map((length) => compressed(words(length)))
     )
-    await fc.assert(fc.asyncProperty(fc.array(fc.array(blocks, { maxLength: 5 }), { minLength: 1, maxLength: 3 }), fc.constantFrom(0, 10, 1000, 2 ** 20), async (messages, maxBytes) => {
+    await fc.assert(fc.asyncProperty(fc.array(fc.array(blocks, { maxLength: 5 }), { minLength: 1, maxLength: 3 }), fc.constantFrom(0, 10, 1000, large), async (messages, maxBytes) => {
       const atOnce = codec({ clientMaxWindowBits: 9 })
       const byJob = codec({ clientMaxWindowBits: 9 })
       for (const message of messages) {
         const octets = Buffer.concat(message)
         const now = outcome(inflateNow(atOnce, octets, maxBytes))
         const later = outcome(await inflateLater(byJob, octets, maxBytes))
+        if (typeof now !== 'string') {
+          // Of what is both too large and no data, zlib may meet either first: that depends on its steps.
+          const either = maxBytes < large && [now, later].every((code) => code === 1007 || code === 1009)
+          return either || (now === later && [1007, 1008, 1009].includes(now))
+        }
         if (now !== later) return false
-        if (typeof now !== 'string') return [1007, 1008, 1009].includes(now)
         if (now.length > 2 * maxBytes) return false
       }
       return true
