@@ -12,7 +12,8 @@ import type { Shutdown } from './options.ts'
 import { Places } from './places.ts'
 import { Counters } from './stats.ts'
 
-interface Listed {
+/** What is asked of a socket that is listed. */
+export interface Listed {
   readonly connection: Connection
   readonly counters: Counters
 }
@@ -62,8 +63,8 @@ export class Registry implements OpenSockets {
     await this.#close([...this.#sockets.keys()], shutdown)
   }
 
-  add (socket: AnySocket, connection: Connection, counters: Counters): void {
-    this.#sockets.set(socket, { connection, counters })
+  add (socket: AnySocket, listed: Listed): void {
+    this.#sockets.set(socket, listed)
     const closing = this.#closing
     // On the next tick: the handler still starts on an open socket.
     if (closing !== undefined) process.nextTick(() => socket.close(closing.code, closing.reason))

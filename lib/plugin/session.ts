@@ -16,6 +16,8 @@ import { isThenable } from '../subprotocol/validator.ts'
 import type { Endpoint } from './endpoint.ts'
 import { FaultLines, type Level } from './fault-lines.ts'
 import type { Place } from './places.ts'
+import type { Listed } from './registry.ts'
+import type { Counters } from './stats.ts'
 
 /** What a peer has sent is not repeated beyond this; node:http makes a character of each octet. */
 const SHOWN_OCTETS = 256
@@ -28,7 +30,9 @@ const LEVELS: Readonly<Record<ErrorKind, Level>> = {
   handler: 'error', listener: 'error', message: 'info', protocol: 'info', limit: 'info', socket: 'debug'
 }
 
-export class Session implements FaultSink {
+export class Session implements FaultSink, Listed {
+  connection!: Connection
+
   readonly #endpoint: Endpoint
   readonly #log: FastifyBaseLogger
   /** Kept only for those who asked to be called with it. */
@@ -36,7 +40,6 @@ export class Session implements FaultSink {
   readonly #openedAt = now()
   readonly #place: Place
   #socket!: AnySocket
-  #connection!: Connection
   #logsRequest = true
   /** Made with the first fault. */
   #lines: FaultLines | undefined
@@ -49,18 +52,20 @@ export class Session implements FaultSink {
     this.#request = onInvalidMessage === undefined && errorHandler === undefined ? undefined : request
   }
 
+  get counters (): Counters { return this.#endpoint.counters }
+
   /** The connection is open: it is logged, listed, and handed to the handler; then `start` is called, and what comes is read. */
   begin (open: OpenConnection, request: FastifyRequest, start: () => void): void {
     const { socket, connection, receiver } = open
     this.#socket = socket
-    this.#connection = connection
+    this.connection = connection
     const { registry, counters, hooks } = this.#endpoint
-    this.#logsRequest = this.#endpoint.logsRequests(request)
+    this.#logsRequest = !isOff(this.#log.info) && this.#endpoint.logsRequests(request)
     if (this.#logsRequest) {
       this.#log.info({ url: shown(request.url), remoteAddress: shown(request.ip), protocol: shown(socket.protocol), extensions: socket.extensions }, 'websocket open')
     }
     counters.opened++
-    registry.add(socket, connection, counters)
+    registry.add(socket, this)
     this.#run(() => this.#endpoint.conventions.onOpen(socket, request), (error) => this.onFault('handler', error, undefined))
     if (hooks.onOpen.length === 0) return this.#handle(receiver, request, start)
     this.#run(() => this.#runOpenHooks(request), (error) => {
@@ -114,7 +119,7 @@ export class Session implements FaultSink {
   }
 
   onClosed (): void {
-    const connection = this.#connection
+    const { connection } = this
     const socket = this.#socket
     const { registry, counters, hooks, conventions } = this.#endpoint
     registry.delete(socket)
@@ -181,6 +186,14 @@ export class Session implements FaultSink {
 /** Whole milliseconds: unlike others they lie in the object itself. */
 function now (): number {
   return Math.round(performance.now())
+}
+
+/**
+ * Whether a level of a log is known to write nothing: pino, and Fastify without a logger, have a function of this name there.
+ * Looking up the address that the line would have costs 110 B a connection, which node:net keeps.
+ */
+function isOff (log: { readonly name: string }): boolean {
+  return log.name === 'noop'
 }
 
 /** Of text that a peer has sent, what a log line holds. An address may be its text as well, behind a proxy; over a unix socket there is none. */

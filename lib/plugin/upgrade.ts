@@ -108,8 +108,8 @@ export class Upgrade {
     }
     response.detachSocket(socket as never)
     const open = this.#open
-    // The request may live as long as the connection: it shall not keep all this alive.
-    delete (this.#request as { [kUpgrade]?: Upgrade })[kUpgrade]
+    // The request may live as long as the connection: it shall not keep all this alive. `delete` would make a dictionary of it.
+    ;(this.#request as { [kUpgrade]?: Upgrade | undefined })[kUpgrade] = undefined
     open(socket, this.#head)
     // Whoever has opened listens by now.
     socket.removeListener('error', ignoreError)

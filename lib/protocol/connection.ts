@@ -127,8 +127,6 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
   readonly #deflate: DeflateCodec | undefined
   readonly #limits: ConnectionLimits
   readonly #textAs: TextAs
-  /** The last state in which messages are delivered. */
-  readonly #delivering: ConnectionState
   /** Without a limit undefined until the first control frame comes, or reading stops. */
   #peerRates: PeerRates | undefined
 
@@ -156,7 +154,6 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
     this.#parser = new FrameParser(role, this, deflate !== undefined)
     this.#deflate = deflate === undefined ? undefined : new DeflateCodec(role, deflate)
     this.#sender = this.#deflate === undefined ? new MessageSender(role, this.output) : new CompressingSender(role, this.output, this.#deflate, this)
-    this.#delivering = limits.deliversWhileClosing === true ? State.CloseSent : State.Open
     this.#peerRates = limits.rateLimit === undefined ? undefined : new PeerRates(limits.rateLimit)
   }
 
@@ -353,7 +350,7 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
 
   onFrame (first: number, buffer: Buffer, start: number, end: number, key: number): void {
     if ((first & First.Control) !== 0) this.#onControl(first & First.Opcode, buffer, start, end, key)
-    else if (this.state <= this.#delivering) this.#onData(first, buffer, start, end, key)
+    else if (this.#delivers) this.#onData(first, buffer, start, end, key)
 
     if (++this.#framesInTurn % FRAMES_PER_CLOCK === 0) this.#yieldIfDue()
   }
@@ -376,14 +373,19 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
   }
 
   onFrameStart (first: number, length: number): void {
-    if (this.state <= this.#delivering) this.#assembling.onFrameStart(first, length)
+    if (this.#delivers) this.#assembling.onFrameStart(first, length)
   }
 
   onFramePart (buffer: Buffer, start: number, end: number, key: number, last: boolean): void {
-    if (this.state > this.#delivering) return
+    if (!this.#delivers) return
     const assembler = this.#assembler!
     assembler.onFramePart(buffer, start, end, key, last)
     if (!assembler.inMessage) this.#assembler = undefined
+  }
+
+  /** Whether messages are still delivered. */
+  get #delivers (): boolean {
+    return this.state === State.Open || (this.state === State.CloseSent && this.#limits.deliversWhileClosing === true)
   }
 
   get #assembling (): MessageAssembler {
@@ -523,7 +525,7 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
       const wasReading = this.reading
       // Unless something is still to be delivered, nothing has a reason to hold up what comes: the peer's Close is in it.
       this.#paused = false
-      if (this.#delivering === State.Open) this.#inflating = this.#assembler = undefined
+      if (!this.#delivers) this.#inflating = this.#assembler = undefined
       if (!wasReading && this.reading) this.#rates.resume()
       this.#parser.halted = this.#inflating !== undefined
       this.more = this.#hasMore

@@ -47,7 +47,7 @@ export function openWebSocket (duplex: Duplex, options: OpenOptions): OpenConnec
   const receiver = new Receiver(connection, subprotocol, limits, faults)
   connection.handler = receiver
   const transport = new Transport(duplex, connection, limits, receiver)
-  const watch = receiver.watch = new Watch(connection, transport, limits, options.ticker, receiver)
+  const watch = receiver.watch = new Watch(transport, limits, options.ticker, receiver)
   const socket = new WebSocket({ connection, transport, receiver, ...options })
   return {
     socket,

@@ -41,7 +41,6 @@ export class Watch implements Ticking {
   /** Milliseconds from the last heartbeat's ping to its pong; undefined before. */
   latencyMs: number | undefined
 
-  readonly #connection: Connection
   readonly #transport: Transport
   readonly #limits: WatchLimits
   readonly #ticker: Ticker
@@ -69,14 +68,14 @@ export class Watch implements Ticking {
   #deadline: Deadline | undefined
   #endOfLife: number | undefined
 
-  constructor (connection: Connection, transport: Transport, limits: WatchLimits, ticker: Ticker, sink: WatchSink) {
-    this.#connection = connection
+  constructor (transport: Transport, limits: WatchLimits, ticker: Ticker, sink: WatchSink) {
     this.#transport = transport
     this.#limits = limits
     this.#ticker = ticker
     this.#sink = sink
   }
 
+  get #connection (): Connection { return this.#transport.connection }
   get #periodMs (): number { return periodFor(this.#limits) }
 
   /** Begins to tick, if there is something to watch. */

@@ -10,7 +10,7 @@ import type { Duplex } from 'node:stream'
  */
 export function prepareSocket (duplex: Duplex): void {
   if (!(duplex instanceof Socket)) return
-  duplex.setTimeout(0)
+  if (duplex.timeout) duplex.setTimeout(0)
   duplex.setNoDelay(true)
 }
 
