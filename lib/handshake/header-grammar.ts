@@ -38,6 +38,9 @@ const LEFT_BRACKET = 0x5b
 const BACKSLASH = 0x5c
 const RIGHT_BRACKET = 0x5d
 
+/** The values of all fields that were not sent; it stays empty. */
+const NONE: string[] = []
+
 const ASCII_SIZE = 128
 const HEX_DIGITS = '0123456789abcdefABCDEF'
 const ALPHANUMERIC = '0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'
@@ -251,11 +254,16 @@ export function listField (headers: HeaderFields, lowerCaseName: string): string
  * Only this list tells how often a field was sent: in `headers` node:http joins, drops or keeps apart what is
  * repeated, depending on the name.
  */
-export function fieldValues (rawHeaders: readonly string[], lowerCaseName: string): string[] {
-  const values: string[] = []
+export function fieldValues (rawHeaders: readonly string[], lowerCaseName: string): readonly string[] {
+  let values = NONE
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] as string
-    if (name.toLowerCase() === lowerCaseName) values.push(rawHeaders[i + 1] as string)
+    // Most names differ in length: no copy is made of them.
+    if (name.length !== lowerCaseName.length || name.toLowerCase() !== lowerCaseName) continue
+    const value = rawHeaders[i + 1] as string
+    // `push` onto an empty array makes room for sixteen.
+    if (values === NONE) values = [value]
+    else values.push(value)
   }
   return values
 }

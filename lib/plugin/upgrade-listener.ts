@@ -90,6 +90,7 @@ function answerOn (socket: Duplex): ServerResponse | undefined {
 
 /** Requests that were pipelined before this one are answered first: a socket carries one response at a time. */
 function afterEarlierAnswers (socket: Duplex, timeoutMs: number | undefined, go: () => void): void {
+  if (answerOn(socket) === undefined) return goOn(socket, go)
   const timer = timeoutMs === undefined ? undefined : setTimeout(() => socket.destroy(), timeoutMs)
   const look = (): void => {
     const earlier = socket.destroyed ? undefined : answerOn(socket)
@@ -98,11 +99,15 @@ function afterEarlierAnswers (socket: Duplex, timeoutMs: number | undefined, go:
       return
     }
     clearTimeout(timer)
-    // Whoever has ended its side meanwhile, the client or an answer with `Connection: close`, wants nothing more.
-    if (socket.readableEnded || socket.writableEnded) socket.destroy()
-    if (!socket.destroyed) go()
+    goOn(socket, go)
   }
   look()
+}
+
+function goOn (socket: Duplex, go: () => void): void {
+  // Whoever has ended its side meanwhile, the client or an answer with `Connection: close`, wants nothing more.
+  if (socket.readableEnded || socket.writableEnded) socket.destroy()
+  if (!socket.destroyed) go()
 }
 
 /**

@@ -71,7 +71,7 @@ export class Upgrade {
     // Whatever is answered but a 101 ends the connection: nothing after this request is parsed as HTTP.
     response.shouldKeepAlive = false
     response.assignSocket(this.#socket as never)
-    response.once('finish', () => this.#onAnswered(response))
+    response.on('finish', () => this.#onAnswered(response))
     // RFC 9110 §10.1.1: node:http answers it for plain requests only. §15.2: never to an HTTP/1.0 client.
     if (request.httpVersion === '1.1' && request.headers.expect?.toLowerCase() === '100-continue') response.writeContinue()
     route(request, response)
