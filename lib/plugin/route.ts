@@ -116,8 +116,25 @@ function withSelection (options: ResolvedOptions, selectSubprotocol: ResolvedOpt
   return Object.freeze({ ...options, selectSubprotocol })
 }
 
+/** Of Fastify's `LogController`, which an application may have given it. */
+interface LogController {
+  isLogDisabled (request: FastifyRequest): boolean
+}
+
 /** As Fastify decides about its own lines for a request. */
 function requestLogging (instance: FastifyInstance): (request: FastifyRequest) => boolean {
+  const controller = logControllerOf(instance)
+  if (controller !== undefined) return (request) => !controller.isLogDisabled(request)
+  // Before Fastify 5.10, which had the option alone.
   const disabled: unknown = instance.initialConfig.disableRequestLogging
   return typeof disabled === 'function' ? (request) => disabled(request) !== true : () => disabled !== true
+}
+
+/** Fastify keeps it under a symbol that it does not export, on the root instance. */
+function logControllerOf (instance: FastifyInstance): LogController | undefined {
+  for (let at: object | null = instance; at !== null; at = Object.getPrototypeOf(at) as object | null) {
+    const symbol = Object.getOwnPropertySymbols(at).find(({ description }) => description === 'fastify.logController')
+    if (symbol !== undefined) return (at as Record<symbol, LogController>)[symbol]
+  }
+  return undefined
 }

@@ -1,3 +1,4 @@
+import { LogController } from 'fastify'
 import t, { type Test } from 'tap'
 import { json, text } from '../../index.ts'
 import type { ConnectionError, DuplexOptions } from '../../types/options.ts'
@@ -359,7 +360,13 @@ t.test('the close line says what we sent when the peer never answered', async (t
 })
 
 t.test('no lines of opening and closing where request logging is off, but errors', async (t) => {
-  for (const off of [{ disableRequestLogging: true }, { disableRequestLogging: () => true }]) {
+  class Quiet extends LogController {
+    override isLogDisabled (): boolean { return true }
+  }
+  for (const off of [
+    { disableRequestLogging: true }, { disableRequestLogging: () => true },
+    { logController: new LogController({ disableRequestLogging: true }) }, { logController: new Quiet() }
+  ]) {
     const { port, log } = await startApp(t, (app) => {
       app.get('/', { websocket: true }, () => { throw new Error('boom') })
     }, {}, off as object)
@@ -379,6 +386,24 @@ t.test('the log level of a route holds for its connections', async (t) => {
   wire.close(1000)
   await wire.untilClosed()
   t.strictSame(log.with(/^websocket/), [])
+})
+
+t.test('the address of a peer is not looked up for lines that are not written', async (t) => {
+  for (const [logLevel, lookups] of [['warn', 0], ['info', 1]] as const) {
+    let asked = 0
+    const { port, log } = await startApp(t, (app) => {
+      app.server.on('connection', (socket) => {
+        Object.defineProperty(socket, 'remoteAddress', { get: () => { asked++; return '192.0.2.1' } })
+      })
+      // Fastify's own line about a request has it as well.
+      app.get('/', { websocket: true, logLevel, logSerializers: { req: () => ({}) } }, () => {})
+    })
+    const wire = await Wire.open(port)
+    wire.close(1000)
+    await wire.untilClosed()
+    t.equal(asked, lookups, logLevel)
+    if (lookups > 0) t.match(await log.line('websocket open'), { remoteAddress: '192.0.2.1' })
+  }
 })
 
 t.test('from one peer at most one further line a second, and one of level error; the rest is counted at the end', async (t) => {
