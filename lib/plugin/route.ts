@@ -118,13 +118,13 @@ function withSelection (options: ResolvedOptions, selectSubprotocol: ResolvedOpt
 
 /** Of Fastify's `LogController`, which an application may have given it. */
 interface LogController {
-  isLogDisabled (request: FastifyRequest): boolean
+  isLogDisabled? (request: FastifyRequest): boolean
 }
 
 /** As Fastify decides about its own lines for a request. */
 function requestLogging (instance: FastifyInstance): (request: FastifyRequest) => boolean {
   const controller = logControllerOf(instance)
-  if (controller !== undefined) return (request) => !controller.isLogDisabled(request)
+  if (typeof controller?.isLogDisabled === 'function') return (request) => controller.isLogDisabled!(request) !== true
   // Before Fastify 5.10, which had the option alone.
   const disabled: unknown = instance.initialConfig.disableRequestLogging
   return typeof disabled === 'function' ? (request) => disabled(request) !== true : () => disabled !== true

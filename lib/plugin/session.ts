@@ -60,9 +60,11 @@ export class Session implements FaultSink, Listed {
     this.#socket = socket
     this.connection = connection
     const { registry, counters, hooks } = this.#endpoint
-    this.#logsRequest = !isOff(this.#log.info) && this.#endpoint.logsRequests(request)
+    this.#logsRequest = this.#endpoint.logsRequests(request)
     if (this.#logsRequest) {
-      this.#log.info({ url: shown(request.url), remoteAddress: shown(request.ip), protocol: shown(socket.protocol), extensions: socket.extensions }, 'websocket open')
+      // Once it is asked for, node:net keeps the address (110 B).
+      const remoteAddress = isOff(this.#log.info) ? undefined : shown(request.ip)
+      this.#log.info({ url: shown(request.url), remoteAddress, protocol: shown(socket.protocol), extensions: socket.extensions }, 'websocket open')
     }
     counters.opened++
     registry.add(socket, this)
@@ -188,10 +190,7 @@ function now (): number {
   return Math.round(performance.now())
 }
 
-/**
- * Whether a level of a log is known to write nothing: pino, and Fastify without a logger, have a function of this name there.
- * Looking up the address that the line would have costs 110 B a connection, which node:net keeps.
- */
+/** Whether a level of a log is known to write nothing: pino, and Fastify without a logger, have a function of this name there. */
 function isOff (log: { readonly name: string }): boolean {
   return log.name === 'noop'
 }
