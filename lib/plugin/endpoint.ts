@@ -11,6 +11,7 @@ import type { Conventions } from './conventions.ts'
 import type { RouteHooks } from './hooks.ts'
 import { synchronous, type ResolvedOptions } from './options.ts'
 import type { Registry } from './registry.ts'
+import type { LogsRequests } from './request-logging.ts'
 import type { Counters } from './stats.ts'
 
 export type SocketHandler = (this: FastifyInstance, socket: any, request: FastifyRequest) => unknown
@@ -25,7 +26,7 @@ export interface EndpointParts {
   readonly subprotocols: Contracts | undefined
   /** One handler, or a map from subprotocol to handlers. */
   readonly handler: SocketHandler | Readonly<Record<string, SocketHandler>>
-  readonly logsRequests: (request: FastifyRequest) => boolean
+  readonly logsRequests: LogsRequests
   /** Where its connections are listed. */
   readonly registry: Registry
 }
@@ -38,7 +39,7 @@ export class Endpoint {
   readonly handler: SocketHandler
   readonly limits: OpenLimits
   /** Whether the lines at open and close are wanted of this request. */
-  readonly logsRequests: (request: FastifyRequest) => boolean
+  readonly logsRequests: LogsRequests
 
   readonly registry: Registry
   readonly counters: Counters

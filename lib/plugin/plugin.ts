@@ -15,13 +15,13 @@ import { addWebSocketHook, hooksOf, inheritHooks } from './hooks.ts'
 import { MessageAjv } from './message-ajv.ts'
 import { resolvePluginOptions, type ResolvedOptions } from './options.ts'
 import { Registry } from './registry.ts'
-import { adoptRoute, findRoute, schemaCompilerOf, type FoundRoute } from './route.ts'
+import { requestLogging } from './request-logging.ts'
+import { adoptRoute, findRoute, schemaCompilerOf, type FoundRoute, type Shared } from './route.ts'
 import type { Router } from './upgrade.ts'
 import { listenForUpgrades } from './upgrade-listener.ts'
 
 /** What is one for each server, whatever is registered in which scope. */
-export interface ServerState {
-  readonly registry: Registry
+export interface ServerState extends Shared {
   /** The paths under which the route objects of `defineWebSocketRoute` are registered, prefix included. */
   readonly paths: Map<object, string[]>
   /** Whether `@fastify/websocket` is the name of a plugin of ours. */
@@ -107,7 +107,7 @@ function adopt (found: FoundRoute, state: ServerState): void {
   const { route } = found
   const scope = found.scope as Scope
   const { options, conventions, ajv } = scope[kScope]!
-  const endpoint = adoptRoute(found, options, conventions, state.registry)
+  const endpoint = adoptRoute(found, options, conventions, state)
   if (endpoint === undefined) return
 
   const identity = routeIdentity(route)
@@ -129,7 +129,7 @@ function adopt (found: FoundRoute, state: ServerState): void {
 
 /** What an application has once, whatever is registered in which scope. */
 function attach (instance: FastifyInstance, { shutdown }: ResolvedOptions): ServerState {
-  const state: ServerState = { registry: new Registry(), paths: new Map(), compat: false, listening: new Set() }
+  const state: ServerState = { registry: new Registry(), logsRequests: requestLogging(instance), paths: new Map(), compat: false, listening: new Set() }
   states.set(instance.routing, state)
   instance.addHook('preClose', () => state.registry.drain(shutdown))
   return state

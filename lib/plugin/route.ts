@@ -12,6 +12,7 @@ import { Endpoint, type SocketHandler } from './endpoint.ts'
 import type { MessageAjv } from './message-ajv.ts'
 import { checkRoute, resolveRouteOptions, type ResolvedOptions } from './options.ts'
 import type { Registry } from './registry.ts'
+import type { LogsRequests } from './request-logging.ts'
 
 /** Route options as they reach `onRoute`, ours among them. */
 export interface WebSocketRouteOptions {
@@ -24,6 +25,12 @@ export interface WebSocketRouteOptions {
 }
 
 type PlainHandler = (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply) => unknown
+
+/** What all routes of an application share. */
+export interface Shared {
+  readonly registry: Registry
+  readonly logsRequests: LogsRequests
+}
 
 /** A route that may be one of ours, as `onRoute` found it. */
 export interface FoundRoute {
@@ -64,7 +71,7 @@ export function findRoute (scope: FastifyInstance, route: RouteOptions & WebSock
  *
  * Throws FST_WS_ERR_INVALID_ROUTE, FST_WS_ERR_INVALID_CONTRACT and what the options throw.
  */
-export function adoptRoute ({ scope, route, handler: plainHandler, slot }: FoundRoute, options: ResolvedOptions, conventions: Conventions, registry: Registry): Endpoint | undefined {
+export function adoptRoute ({ scope, route, handler: plainHandler, slot }: FoundRoute, options: ResolvedOptions, conventions: Conventions, { registry, logsRequests }: Shared): Endpoint | undefined {
   const { websocket, wsHandler, messages, subprotocols, websocketOptions, selectSubprotocol } = route
   if (websocket !== undefined && typeof websocket !== 'boolean') throw new FST_WS_ERR_INVALID_ROUTE(route.url, "'websocket' must be true or false")
   if (websocket !== true && wsHandler === undefined) throw new FST_WS_ERR_INVALID_ROUTE(route.url, "'messages' and 'subprotocols' need 'websocket: true'")
@@ -84,7 +91,7 @@ export function adoptRoute ({ scope, route, handler: plainHandler, slot }: Found
     subprotocols,
     handler,
     conventions,
-    logsRequests: requestLogging(scope),
+    logsRequests,
     registry
   })
   if (!endpoint.raw && (selectSubprotocol ?? websocketOptions?.selectSubprotocol) !== undefined) {
@@ -114,27 +121,4 @@ function withSelection (options: ResolvedOptions, selectSubprotocol: ResolvedOpt
   if (selectSubprotocol === undefined) return options
   if (typeof selectSubprotocol !== 'function') throw new FST_WS_ERR_INVALID_OPTION('selectSubprotocol', 'a function')
   return Object.freeze({ ...options, selectSubprotocol })
-}
-
-/** Of Fastify's `LogController`, which an application may have given it. */
-interface LogController {
-  isLogDisabled? (request: FastifyRequest): boolean
-}
-
-/** As Fastify decides about its own lines for a request. */
-function requestLogging (instance: FastifyInstance): (request: FastifyRequest) => boolean {
-  const controller = logControllerOf(instance)
-  if (typeof controller?.isLogDisabled === 'function') return (request) => controller.isLogDisabled!(request) !== true
-  // Before Fastify 5.10, which had the option alone.
-  const disabled: unknown = instance.initialConfig.disableRequestLogging
-  return typeof disabled === 'function' ? (request) => disabled(request) !== true : () => disabled !== true
-}
-
-/** Fastify keeps it under a symbol that it does not export, on the root instance. */
-function logControllerOf (instance: FastifyInstance): LogController | undefined {
-  for (let at: object | null = instance; at !== null; at = Object.getPrototypeOf(at) as object | null) {
-    const symbol = Object.getOwnPropertySymbols(at).find(({ description }) => description === 'fastify.logController')
-    if (symbol !== undefined) return (at as Record<symbol, LogController>)[symbol]
-  }
-  return undefined
 }
