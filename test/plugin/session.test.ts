@@ -380,13 +380,32 @@ t.test('no lines of opening and closing where request logging is off, but errors
 })
 
 t.test('the log level of a route holds for its connections', async (t) => {
+  const closed = deferred<undefined>()
   const { port, log } = await startApp(t, (app) => {
+    app.addWebSocketHook('onClose', () => { closed.resolve(undefined) })
     app.get('/', { websocket: true, logLevel: 'warn' }, () => {})
   })
   const wire = await Wire.open(port)
   wire.close(1000)
-  await wire.untilClosed()
+  await closed.promise
   t.strictSame(log.with(/^websocket/), [])
+})
+
+t.test('a log whose level is changed while connections are open: each line goes by the level of its moment', async (t) => {
+  for (const [before, after, lines] of [['warn', 'info', ['websocket closed']], ['info', 'warn', ['websocket open']]] as const) {
+    const closed = deferred<undefined>()
+    const { port, log } = await startApp(t, (app) => {
+      app.addWebSocketHook('onClose', () => { closed.resolve(undefined) })
+      app.get('/', { websocket: true, logLevel: before }, (socket, request) => {
+        request.log.level = after
+        socket.close(1000)
+      })
+    }, {}, {})
+    const wire = await Wire.open(port)
+    wire.close(1000)
+    await closed.promise
+    t.strictSame(log.with(/^websocket/).map(({ msg }) => msg), lines, `${before}, then ${after}`)
+  }
 })
 
 t.test('the address of a peer is not looked up for lines that are not written', async (t) => {

@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer'
+import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once, type EventEmitter } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
@@ -471,6 +472,22 @@ t.test('plugin: a socket that is left open does not keep the application from cl
   await app.close()
   t.match(await client.closed, { code: 1001, wasClean: true })
   await t.rejects(app.injectWebSocket('/'))
+})
+
+t.test('plugin: neither an application nor a client that is left open keeps the process alive', async (t) => {
+  const program = `
+    import Fastify from 'fastify'
+    import duplex from '${new URL('../../index.js', import.meta.url).href}'
+    const app = Fastify()
+    app.register(duplex, { heartbeat: { intervalMs: 10_000, timeoutMs: 30_000 }, messageTimeoutMs: 60_000 })
+    app.get('/', { websocket: true }, (socket) => socket.on('message', (data) => socket.send(data)))
+    const client = await app.injectWebSocket('/')
+    client.send('echo')
+    console.log(String(await client.next()), client.readyState)`
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', program], {
+    cwd: import.meta.dirname, encoding: 'utf8', timeout: 20_000, env: { ...process.env, NODE_OPTIONS: '' }
+  })
+  t.strictSame({ status, signal, stdout }, { status: 0, signal: null, stdout: 'echo 1\n' }, stderr)
 })
 
 t.test('plugin: it works under fake timers', async (t) => {
