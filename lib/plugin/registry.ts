@@ -16,6 +16,8 @@ import { Counters } from './stats.ts'
 export interface Listed {
   readonly connection: Connection
   readonly counters: Counters
+  /** Resolves when the connection has closed. */
+  readonly closed: Promise<unknown>
 }
 
 /** Between two groups of Closes that are spread over a window. */
@@ -40,7 +42,7 @@ export class Registry implements OpenSockets {
   }
 
   async closeAll (code: number = CloseCode.GoingAway, reason: string = ''): Promise<void> {
-    await this.#close([...this.#sockets.keys()], { code, reason, windowMs: 0 })
+    await this.#close([...this.#sockets], { code, reason, windowMs: 0 })
   }
 
   stats (): Record<string, RouteStats> {
@@ -60,7 +62,7 @@ export class Registry implements OpenSockets {
   /** Closes all, and whoever opens from now on; each has its close timeout. For the end of the server. */
   async drain (shutdown: Shutdown): Promise<void> {
     this.#closing = shutdown
-    await this.#close([...this.#sockets.keys()], shutdown)
+    await this.#close([...this.#sockets], shutdown)
   }
 
   add (socket: AnySocket, listed: Listed): void {
@@ -74,14 +76,14 @@ export class Registry implements OpenSockets {
     this.#sockets.delete(socket)
   }
 
-  async #close (sockets: readonly AnySocket[], { code, reason, windowMs }: Shutdown): Promise<void> {
+  async #close (sockets: ReadonlyArray<readonly [AnySocket, Listed]>, { code, reason, windowMs }: Shutdown): Promise<void> {
     const started = Date.now()
     let next = 0
     while (next < sockets.length) {
       const share = windowMs === 0 ? 1 : (Date.now() - started + SPREAD_STEP_MS) / windowMs
-      for (const due = Math.min(sockets.length, Math.ceil(share * sockets.length)); next < due; next++) sockets[next]!.close(code, reason)
+      for (const due = Math.min(sockets.length, Math.ceil(share * sockets.length)); next < due; next++) sockets[next]![0].close(code, reason)
       if (next < sockets.length) await new Promise((resolve) => { setTimeout(resolve, SPREAD_STEP_MS) })
     }
-    await Promise.all(sockets.map((socket) => socket.closed))
+    await Promise.all(sockets.map(([, { closed }]) => closed))
   }
 }

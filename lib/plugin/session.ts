@@ -10,7 +10,7 @@ import { closed, failed, opened } from '../socket/channels.ts'
 import type { FaultSink } from '../socket/faults.ts'
 import type { OpenConnection } from '../socket/open.ts'
 import type { Receiver } from '../socket/receiver.ts'
-import { WebSocket } from '../socket/websocket.ts'
+import { closedOf, WebSocket } from '../socket/websocket.ts'
 import type { InvalidMessage } from '../subprotocol/subprotocol.ts'
 import { isThenable } from '../subprotocol/validator.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -53,6 +53,7 @@ export class Session implements FaultSink, Listed {
   }
 
   get counters (): Counters { return this.#endpoint.counters }
+  get closed (): Promise<unknown> { return closedOf(this.#socket) }
 
   /** The connection is open: it is logged, listed, and handed to the handler; then `start` is called, and what comes is read. */
   begin (open: OpenConnection, request: FastifyRequest, start: () => void): void {

@@ -502,9 +502,10 @@ export class Connection implements FrameSink, MessageSink, SenderSink {
     this.closeReason = reason
     // §7.1.1: the server ends the transport first; the client waits for it.
     const shutdown = this.role === 'server' ? 'end' : 'none'
-    // §5.5.1: whoever has not sent a Close answers with one, as soon as practical, and echoes the code if it may send it.
-    const echo = code === CloseCode.NoStatusReceived || isSendableCloseCode(code, this.role) ? code : CloseCode.NormalClosure
-    if (this.state === State.Open) this.#leaveOpen(State.Ending, shutdown, echo, '')
+    // §5.5.1: whoever has not sent a Close answers with one, as soon as practical, and echoes the code if it may send it. The
+    // reason comes back too: a browser that closes tells its page what our Close says.
+    const echoes = code === CloseCode.NoStatusReceived || isSendableCloseCode(code, this.role)
+    if (this.state === State.Open) this.#leaveOpen(State.Ending, shutdown, echoes ? code : CloseCode.NormalClosure, echoes ? reason : '')
     else this.#end(shutdown)
   }
 

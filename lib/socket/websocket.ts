@@ -71,12 +71,14 @@ const TOO_SLOW = { code: CloseCode.TryAgainLater, reason: 'too slow' } as const
 
 const READY_STATE = { CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 } as const
 
-// What `broadcast.ts` needs of sockets, and nobody else: it reaches into them as their own methods do.
+// What this package itself needs of sockets beyond their interface, which an application may have patched.
 
 /** The subprotocol of a socket; undefined if it is not open. @internal */
 export let openSubprotocolOf: (socket: WebSocket<string, unknown, never>) => Subprotocol | undefined
 /** Sends a message, which is `given` encoded for this socket. Returns whether it went out. @internal */
 export let broadcastTo: (socket: WebSocket<string, unknown, never>, message: SharedMessage, given: unknown, slow: SlowPolicy) => boolean
+/** `closed`, whatever an application has put under that name. @internal */
+export let closedOf: (socket: WebSocket<string, unknown, never>) => Promise<CloseInfo>
 
 /**
  * One WebSocket connection.
@@ -153,6 +155,7 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
 
   /** A place for what belongs to the connection; made when first touched. */
   get data (): SocketData { return (this.#data ??= {} as SocketData) }
+  set data (data: SocketData) { this.#data = data }
 
   /** Resolves when the connection has closed; never rejects. */
   get closed (): Promise<CloseInfo> { return this.#receiver.endings.closed }
@@ -242,6 +245,9 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
   static {
     openSubprotocolOf = (socket) => socket.#connection.state === State.Open ? socket.#subprotocol : undefined
     broadcastTo = (socket, message, given, slow) => socket.#broadcast(message, given, slow)
+    closedOf = (socket) => socket.#receiver.endings.closed
+    // On a socket of `ws` these names are free, and applications have used them.
+    for (const name of ['closed', 'signal', 'latencyMs'] as const) letBeReplaced(WebSocket.prototype, name)
   }
 
   #broadcast (message: SharedMessage, given: unknown, slow: SlowPolicy): boolean {
@@ -314,15 +320,16 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
     this.#receiver.watch!.closeAt(at, code, this.#checkedReason(code, reason))
   }
 
-  /** Drops the connection at once, without a Close: both sides see 1006. */
+  /** Drops the connection at once, without a Close: both sides see 1006. Of what was sent before, the operating system has what it had room for. */
   terminate (): void {
+    this.#transport.flush()
     this.#transport.terminate()
   }
 
   /** Closes with 1000 and waits for the end. */
   async [Symbol.asyncDispose] (): Promise<void> {
     this.close(CloseCode.NormalClosure)
-    await this.closed
+    await closedOf(this)
   }
 
   // Control frames
@@ -437,6 +444,18 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
 type KnownEvent = 'message' | 'close' | 'open' | 'drain' | 'ping' | 'pong' | 'error'
 
 type StreamableSocket = Parameters<typeof messageStream>[1]
+
+/** Setting this property gives the object one of its own. */
+function letBeReplaced (prototype: object, name: string): void {
+  const { get } = Object.getOwnPropertyDescriptor(prototype, name)!
+  Object.defineProperty(prototype, name, {
+    get: get!,
+    set (this: object, value: unknown) {
+      Object.defineProperty(this, name, { value, writable: true, enumerable: true, configurable: true })
+    },
+    configurable: true
+  })
+}
 
 function asOctets (data: string | Uint8Array): Uint8Array {
   return typeof data === 'string' ? Buffer.from(data) : data

@@ -111,6 +111,11 @@ export class Transport implements ConnectionDriver {
     if (this.#reading) duplex.resume()
   }
 
+  /** Hands over what this turn has gathered, unless something is under way. */
+  flush (): void {
+    if (this.connection.output.byteLength > 0 && this.#inFlight === undefined) this.#write()
+  }
+
   /** Drops everything at once; the peer sees a lost connection. */
   terminate (): void {
     this.connection.abort()
@@ -179,7 +184,7 @@ export class Transport implements ConnectionDriver {
   /** Does what the connection wants, after all that one turn brought. */
   #endTurn (): void {
     const { connection } = this
-    if (connection.output.byteLength > 0 && this.#inFlight === undefined) this.#write()
+    this.flush()
 
     const reading = connection.reading && !connection.more
     if (reading !== this.#reading) {

@@ -413,6 +413,44 @@ t.test('close() sends a Close without a code, and messages come until the peer h
   t.strictSame(heard, ['still under way'])
 })
 
+t.test('what was sent before terminate arrives, and a client that closes is told its own words', async (t) => {
+  const ends: unknown[] = []
+  const { port } = await start(t, {}, (app) => {
+    app.get('/last', { websocket: true }, (socket) => {
+      socket.send('last words', (error) => { ends.push(error) })
+      socket.terminate()
+      socket.send('too late', (error) => { ends.push((error as { code?: string } | undefined)?.code) })
+    })
+    // Its peer reads nothing: the message waits behind what the kernel did not take.
+    app.get('/stuck', { websocket: true }, (socket) => {
+      const large = Buffer.alloc(2 ** 20)
+      for (let i = 0; i < 12; i++) socket.send(large)
+      setImmediate(() => {
+        socket.send('last words', (error) => { ends.push((error as { code?: string } | undefined)?.code) })
+        socket.terminate()
+      })
+    })
+  })
+  const url = `ws://127.0.0.1:${port}`
+  const client = new WsClient(`${url}/last`)
+  const heard: string[] = []
+  client.on('message', (data) => { heard.push(String(data)) })
+  t.strictSame(await closeOf(client), [1006, ''])
+  t.strictSame(heard, ['last words'])
+  t.strictSame(ends.splice(0).toSorted(), ['FST_WS_ERR_CLOSED', undefined])
+
+  const wire = await Wire.connect(port)
+  wire.write(upgradeRequest({ path: '/stuck' }))
+  wire.duplex.pause()
+  await new Promise<void>((resolve) => { const poll = setInterval(() => { if (ends.length > 0) { clearInterval(poll); resolve() } }, 5) })
+  t.strictSame(ends, ['FST_WS_ERR_CLOSED'])
+  wire.destroy()
+
+  const leaving = await connect(t, url)
+  leaving.close(4002, 'logged out')
+  t.strictSame(await closeOf(leaving), [4002, 'logged out'])
+})
+
 t.test('messages that come before the first listener are kept', async (t) => {
   const { port } = await start(t, {}, (app) => {
     app.get('/', { websocket: true }, async (socket) => {

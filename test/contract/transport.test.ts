@@ -118,7 +118,7 @@ function suite (name: string, makePair: () => Promise<Pair> | Pair): void {
       ends[closer].socket.close(4000, 'done')
       t.equal(ends[closer].socket.readyState, 2)
       t.strictSame(await ends[other].socket.closed, { code: 4000, reason: 'done', wasClean: true })
-      t.strictSame(await ends[closer].socket.closed, { code: 4000, reason: '', wasClean: true })
+      t.strictSame(await ends[closer].socket.closed, { code: 4000, reason: 'done', wasClean: true })
       t.equal(ends[closer].socket.readyState, 3)
       await Promise.all([ends.server, ends.client].map(({ duplex }) => duplex.closed || once(duplex, 'close')))
       t.strictSame([ends.server.faults, ends.client.faults], [[], []])

@@ -80,6 +80,8 @@ class Listener implements ConnectionHandler {
     this.#outcome.text = closeReason
     this.#outcome.frame = readFrames
     this.answerBytes += this.#headerBytes + (sentCloseCode === CloseCode.NoStatusReceived ? 0 : 2)
+    // The Close of the peer comes back whole.
+    if (sentCloseCode === closeCode) this.answerBytes += Buffer.byteLength(closeReason)
   }
 
   onError (error: ProtocolError): void {

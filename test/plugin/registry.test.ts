@@ -15,7 +15,7 @@ class FakeSocket {
 function withSockets (count: number): { registry: Registry, sockets: FakeSocket[], closed: () => number } {
   const registry = new Registry()
   const sockets = Array.from({ length: count }, () => new FakeSocket())
-  for (const socket of sockets) registry.add(socket as never, { counters: registry.countersOf('/') } as never)
+  for (const socket of sockets) registry.add(socket as never, { counters: registry.countersOf('/'), closed: socket.closed } as never)
   return { registry, sockets, closed: () => sockets.filter(({ closes }) => closes.length > 0).length }
 }
 
@@ -59,7 +59,7 @@ t.test('drain: who opens meanwhile is closed on the next tick, and who has none 
   const registry = new Registry()
   await registry.drain({ code: 1001, reason: 'away', windowMs: 5_000 })
   const late = new FakeSocket()
-  registry.add(late as never, { counters: registry.countersOf('/') } as never)
+  registry.add(late as never, { counters: registry.countersOf('/'), closed: late.closed } as never)
   t.strictSame(late.closes, [])
   await new Promise((resolve) => { setImmediate(resolve) })
   t.strictSame(late.closes, [[1001, 'away']])

@@ -257,7 +257,8 @@ export class Model implements Endpoint {
     // §7.1.1: the server ends the transport first.
     const shutdown = this.role === 'server' ? 'end' : 'none'
     // §7.4.1: 1010 is for clients.
-    if (this.state === 'Open') this.#leaveOpen('Ending', shutdown, code === 1010 && this.role === 'server' ? 1000 : code, '')
+    const echoes = code !== 1010 || this.role === 'client'
+    if (this.state === 'Open') this.#leaveOpen('Ending', shutdown, echoes ? code : 1000, echoes ? reason : '')
     else this.#end(shutdown)
   }
 

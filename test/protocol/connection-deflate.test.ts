@@ -657,7 +657,7 @@ t.test('the end, while a message is being compressed', async t => {
   for (const [what, end, told, out] of [
     ['close', ({ connection }) => connection.close(1001, 'bye'), ['closing'], ['close 1001 "bye"']],
     ['fail', ({ connection }) => connection.fail(new ProtocolError(1008, 'enough')), ['closing', 'error 1008 enough'], ['close 1008 "enough"']],
-    ['a Close', ({ receive, peer }) => receive(peer.close(4000, 'peer')), ['closing'], ['close 4000 ""']]
+    ['a Close', ({ receive, peer }) => receive(peer.close(4000, 'peer')), ['closing'], ['close 4000 "peer"']]
   ] as Array<[string, (on: ConnectionUnderTest) => void, string[], string[]]>) {
     t.test(`${what}: our Close goes behind it, and then the end`, async t => {
       for (const role of ROLES) {
@@ -730,7 +730,7 @@ t.test('the end, while a message is being compressed', async t => {
         t.equal(on.connection.state, State.Ending)
         if (lost) on.connection.transportClosed()
         else await on.woken()
-        t.strictSame(on.out(), lost ? [] : ['compressed text', 'close 4000 ""'])
+        t.strictSame(on.out(), lost ? [] : ['compressed text', 'close 4000 "peer"'])
         t.equal(on.connection.shutdown, lost ? 'none' : 'end')
         t.strictSame(on.events, ['closing', `close 4000 "peer" ${lost ? 'unclean' : 'clean'}`])
         await jobsDone()
@@ -856,7 +856,7 @@ t.test('two connections joined', async t => {
         pair.client.connection.sendText(LARGE_TEXT)
         await run(pair)
         t.equal(pair.client.recorder.messages.at(-1), LARGE_TEXT)
-        t.equal(pair.server.recorder.events.at(-1), 'close 1000 "" clean')
+        t.equal(pair.server.recorder.events.at(-1), 'close 1000 "done" clean')
         t.equal(pair.client.recorder.events.at(-1), 'close 1000 "done" clean')
         t.strictSame(pair.endings, ['server', 'client'])
       })

@@ -138,7 +138,7 @@ const TABLE: Readonly<Record<string, Row>> = {
       'close without a code is called': { becomes: 'CloseSent', out: ['close'], tells: ['closing'] },
       'fail is called': { becomes: 'Ending', shutdown: 'end', out: ['close 1008 "enough"'], tells: ['closing', 'error 1008 enough'] },
       'abort is called': { becomes: 'Ending', shutdown: 'destroy', tells: ['closing'] },
-      'a Close arrives': { becomes: 'Ending', shutdown: SERVER_ENDS, out: ['close 1000 ""'], tells: ['closing'] },
+      'a Close arrives': { becomes: 'Ending', shutdown: SERVER_ENDS, out: ['close 1000 "done"'], tells: ['closing'] },
       'a Close without a code arrives': { becomes: 'Ending', shutdown: SERVER_ENDS, out: ['close'], tells: ['closing'] },
       'a bad Close arrives': {
         becomes: 'Ending',
@@ -324,7 +324,7 @@ t.test('the state machine', async t => {
 })
 
 t.test('the Close frames', async t => {
-  t.test('the code is echoed, without the reason, if it may stand there', async t => {
+  t.test('the code is echoed, and the reason with it, if it may stand there', async t => {
     for (const role of ROLES) {
       const wrong: number[] = []
       // All 65536 are tried in close-payload.test.ts.
@@ -337,7 +337,7 @@ t.test('the Close frames', async t => {
         const expected = !permitted
           ? ['close 1002 "Close frame with a code that must not be sent"', 'closing', 'error 1002 Close frame with a code that must not be sent', 'close 1006 "" unclean']
           // §7.4.1: a server has no use for 1010.
-          : [`close ${role === 'server' && code === 1010 ? 1000 : code} ""`, 'closing', `close ${code} "why" clean`]
+          : [role === 'server' && code === 1010 ? 'close 1000 ""' : `close ${code} "why"`, 'closing', `close ${code} "why" clean`]
         if ([...out(), ...events].join() !== expected.join()) wrong.push(code)
       }
       t.strictSame(wrong, [], role)
@@ -393,7 +393,7 @@ t.test('the Close frames', async t => {
   })
 
   t.test('a Close that straddles chunks', async t => {
-    for (const role of ROLES) everyCut(t, framesTo(role).close(3001, 'straddles'), () => new Cut(role), ['closing', 'close 3001 ""'], role)
+    for (const role of ROLES) everyCut(t, framesTo(role).close(3001, 'straddles'), () => new Cut(role), ['closing', 'close 3001 "straddles"'], role)
   })
 
   t.test('nothing behind a Close is looked at', async t => {
@@ -973,7 +973,7 @@ t.test('pause', async t => {
         connection.resume()
       }
       t.strictSame(events, ['text "a"', 'text "b"', 'closing', 'close 1001 "peer" clean'])
-      t.strictSame(out(), ['close 1001 ""'])
+      t.strictSame(out(), ['close 1001 "peer"'])
       t.equal(connection.state, State.Closed)
       t.equal(connection.shutdown, 'end')
     }
@@ -1539,7 +1539,7 @@ t.test('two connections joined', async t => {
         other.connection.sendText('on the way')
         closer.connection.close(4001, 'enough')
         pair.run()
-        t.strictSame(closer.recorder.events, ['closing', 'close 4001 "" clean'])
+        t.strictSame(closer.recorder.events, ['closing', 'close 4001 "enough" clean'])
         t.strictSame(other.recorder.events, ['closing', 'close 4001 "enough" clean'])
         t.strictSame(pair.endings, ['server', 'client'])
       })

@@ -81,7 +81,7 @@ t.test('§5.5.1 an application MUST NOT send data frames after a Close', async (
 
 t.test('§5.5.1 an endpoint that gets a Close and has sent none MUST send one', async (t) => {
   for (const role of ROLES) {
-    for (const [code, reason, line] of [[1000, '', 'close 1000 ""'], [4999, 'why', 'close 4999 ""'], [undefined, '', 'close']] as const) {
+    for (const [code, reason, line] of [[1000, '', 'close 1000 ""'], [4999, 'why', 'close 4999 "why"'], [undefined, '', 'close']] as const) {
       const endpoint = await open(role)
       endpoint.wire.write(endpoint.peer.close(code, reason))
       t.strictSame(await endpoint.wire.lines(1), [line], role)

@@ -530,7 +530,7 @@ t.test('§6.2 control frames MUST be handled as §5.5 says', async (t) => {
     const endpoint = await open(role)
     const { peer, wire, told, socket } = endpoint
     wire.write(Buffer.concat([peer.ping('1'), peer.pong('2'), peer.close(1001, 'bye')]))
-    t.strictSame(await wire.lines(2), ['pong "1"', 'close 1001 ""'], role)
+    t.strictSame(await wire.lines(2), ['pong "1"', 'close 1001 "bye"'], role)
     wire.end()
     await socket.closed
     t.strictSame(told, ['ping "1"', 'pong "2"', 'close 1001 "bye"'], `${role}: none is taken for a message`)

@@ -34,6 +34,25 @@ t.test('what a socket says of itself', async (t) => {
   t.equal(socket.readyState, socket.CLOSED)
 })
 
+t.test('what an application keeps on a socket, under whatever name, is there', async (t) => {
+  const { socket, wire } = openSocket()
+  const owner: Record<string, unknown> = socket as never
+  const other = openSocket().socket
+  for (const name of ['data', 'closed', 'signal', 'latencyMs', 'isAlive', 'user', 'id', 'next', 'stream']) {
+    const own = { name }
+    owner[name] = own
+    t.equal(owner[name], own, name)
+    t.equal(Object.hasOwn(socket, name), name !== 'data')
+    t.not((other as unknown as typeof owner)[name], own, 'on that socket alone')
+  }
+  t.ok(other.closed instanceof Promise)
+  t.throws(() => { owner['readyState'] = 3 }, TypeError, 'as on a socket of the browser')
+  wire.close(1000)
+  wire.end()
+  await socket[Symbol.asyncDispose]()
+  t.equal(socket.readyState, socket.CLOSED, 'what waits for the end still does')
+})
+
 t.test('readyState is CLOSING as soon as the peer has begun to close', async (t) => {
   const { socket, wire } = openSocket()
   const states: number[] = []
@@ -318,6 +337,17 @@ t.test('a close reason holds 123 bytes of UTF-8', async (t) => {
   t.ok(thrown(() => socket.close(1)) instanceof TypeError, 'a mistake is one at any time')
 })
 
+t.test('what was sent before terminate is handed over', async (t) => {
+  const { socket, wire } = openSocket()
+  socket.send('last words')
+  socket.terminate()
+  socket.send('too late')
+  t.same(await socket.closed, { code: 1006, reason: '', wasClean: false })
+  await wire.untilEnd()
+  t.ok(wire.received.includes('last words'))
+  t.notOk(wire.received.includes('too late'))
+})
+
 t.test('terminate drops the connection at once', async (t) => {
   const { socket, wire, closedCount } = openSocket()
   let closes = 0
@@ -338,12 +368,12 @@ t.test('terminate drops the connection at once', async (t) => {
   t.equal(closedCount(), 1)
 })
 
-t.test('a Close from the peer is answered, and its code and reason are told', async (t) => {
+t.test('a Close from the peer is answered with the same, and its code and reason are told', async (t) => {
   for (const [code, reason, seen] of [[1000, 'bye', 1000], [undefined, undefined, 1005], [4711, '', 4711]] as const) {
     const { socket, wire } = openSocket()
     const event = once(socket, 'close')
     wire.close(code, reason)
-    t.strictSame(await wire.linesUntilEnd(), [code === undefined ? 'close' : `close ${code} ""`])
+    t.strictSame(await wire.linesUntilEnd(), [code === undefined ? 'close' : `close ${code} "${reason}"`])
     wire.end()
     t.strictSame(await event, [seen, Buffer.from(reason ?? '')])
     t.same(await socket.closed, { code: seen, reason: reason ?? '', wasClean: true })
