@@ -7,7 +7,10 @@ import type { DeflateOptions, DuplexOptions } from '../../types/options.ts'
 import { FST_WS_ERR_FOREIGN_OPTION, FST_WS_ERR_INVALID_OPTION } from '../errors.ts'
 import { MOST_MESSAGE_BYTES, MOST_MS } from '../plugin/options.ts'
 
-const DEFAULT_MAX_PAYLOAD = 100 * 1024 * 1024
+/** What `websocketServer.options` has where nothing was given. */
+export const DEFAULTS = {
+  maxPayload: 100 * 1024 * 1024, perMessageDeflate: false, handleProtocols: null, verifyClient: null, clientTracking: true
+} as unknown as WebSocketServerOptions
 
 /** What is looked at elsewhere. */
 const HONOURED = new Set(['maxPayload', 'perMessageDeflate', 'handleProtocols', 'verifyClient', 'clientTracking', 'server', 'path', 'closeTimeout'])
@@ -36,7 +39,7 @@ const ZLIB_DEFAULT_LEVEL = -1
 /** Throws FST_WS_ERR_FOREIGN_OPTION for what cannot be honoured, and FST_WS_ERR_INVALID_OPTION for a wrong value. */
 export function translateOptions (options: WebSocketServerOptions): DuplexOptions {
   checkNames(options)
-  const { maxPayload = DEFAULT_MAX_PAYLOAD, perMessageDeflate = false, handleProtocols, verifyClient, closeTimeout } = options
+  const { maxPayload = DEFAULTS.maxPayload, perMessageDeflate = false, handleProtocols, verifyClient, closeTimeout } = options
   if (typeof maxPayload !== 'number' || !(maxPayload >= 0)) throw new FST_WS_ERR_INVALID_OPTION('options.maxPayload', 'a number of bytes, at least 0')
   for (const [name, hook] of Object.entries({ handleProtocols, verifyClient })) {
     if (hook !== undefined && hook !== null && typeof hook !== 'function') throw new FST_WS_ERR_INVALID_OPTION(`options.${name}`, 'a function')

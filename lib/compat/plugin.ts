@@ -15,14 +15,14 @@ import { FST_WS_ERR_INVALID_OPTION } from '../errors.ts'
 import { upgradeOf } from '../plugin/upgrade.ts'
 import { conventionsOf } from './conventions.ts'
 import { applyContext } from './injected-context.ts'
-import { translateOptions } from './options.ts'
+import { DEFAULTS, translateOptions } from './options.ts'
 import { WebSocketServer } from './server.ts'
 
 /** The plugin. Register it before the routes. */
 async function fastifyWebsocket (instance: FastifyInstance, { errorHandler, preClose, options: given }: Options): Promise<void> {
   checkFunction('errorHandler', errorHandler)
   checkFunction('preClose', preClose)
-  const options: WebSocketServerOptions & { path?: string } = { ...given }
+  const options: WebSocketServerOptions & { path?: string } = { ...DEFAULTS, ...given }
   const translated = translateOptions(options)
   if (options.path) instance.log.warn("ws server path option shouldn't be provided, use a route instead")
 

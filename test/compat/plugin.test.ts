@@ -180,6 +180,11 @@ t.test('an upgrade request for a plain route is answered by that route, and neve
   t.equal((await refusal(`${url}/nowhere`)).statusCode, 404)
 })
 
+t.test('websocketServer.options has what was not given as ws has it', async (t) => {
+  const { app } = await start(t, { options: { clientTracking: false, maxPayload: 10 } })
+  t.strictSame(app.websocketServer.options, { maxPayload: 10, perMessageDeflate: false, handleProtocols: null, verifyClient: null, clientTracking: false })
+})
+
 t.test('verifyClient with one parameter: its result, or what its promise resolves with', async (t) => {
   const infos: any[] = []
   const { app, url } = await start(t, { options: { verifyClient: (info) => { infos.push(info); return info.req.headers['x-key'] === 'right' } } })
