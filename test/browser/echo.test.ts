@@ -31,7 +31,7 @@ t.test('Chromium and the raw echo', async (t) => {
     t.equal(await call('echoBytes', echo.url, size), '', `binary of ${size} octets`)
   }
   t.equal(await call('echoMany', echo.url, 20_000), '', '20,000 messages in order')
-  t.equal(await call('closeOf', echo.url, 3001, 'that is all'), '3001  clean', 'a close of the page is answered with its code')
+  t.equal(await call('closeOf', echo.url, 3001, 'that is all'), '3001 that is all clean', 'a close of the page is answered with its code and reason')
 })
 
 const NO_TAKEOVER = 'permessage-deflate; server_no_context_takeover; client_no_context_takeover'

@@ -164,7 +164,7 @@ for (const kind of [nginx, haproxy]) {
     const { proxy, seen } = await start(t, { options: { maxMessageBytes: 1_000 } })
     const client = await open(t, proxy)
     client.close(4001, 'from the client')
-    t.strictSame(await closeOf(client), [4001, ''])
+    t.strictSame(await closeOf(client), [4001, 'from the client'])
     t.match(await seen[0]!.closed, { code: 4001, reason: 'from the client', wasClean: true })
 
     t.strictSame(await closeOf(await open(t, proxy, { path: '/closes' })), [4002, 'from the server'])
