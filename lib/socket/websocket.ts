@@ -155,7 +155,7 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
 
   /** A place for what belongs to the connection; made when first touched. */
   get data (): SocketData { return (this.#data ??= {} as SocketData) }
-  set data (data: SocketData) { this.#data = data }
+  set data (data: SocketData) { replace(this, 'data', data) }
 
   /** Resolves when the connection has closed; never rejects. */
   get closed (): Promise<CloseInfo> { return this.#receiver.endings.closed }
@@ -192,8 +192,8 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
       if (callback !== undefined) process.nextTick(callback, this.#receiver.closedError())
       return false
     }
-    if (messageSent.hasSubscribers) messageSent.publish({ socket: this, message })
     if (callback !== undefined) this.#connection.addCallback(callback)
+    if (messageSent.hasSubscribers) messageSent.publish({ socket: this, message })
     return this.#belowMark()
   }
 
@@ -320,10 +320,16 @@ export class WebSocket<Protocol extends string = string, Receive = unknown, in S
     this.#receiver.watch!.closeAt(at, code, this.#checkedReason(code, reason))
   }
 
-  /** Drops the connection at once, without a Close: both sides see 1006. Of what was sent before, the operating system has what it had room for. */
+  /**
+   * Drops the connection at once: 1006, for the peer too unless a Close has been sent. What was sent before is handed to the
+   * operating system, but for what is still being compressed or waits for a write that is under way.
+   */
   terminate (): void {
-    this.#transport.flush()
-    this.#transport.terminate()
+    try {
+      this.#transport.flush()
+    } finally {
+      this.#transport.terminate()
+    }
   }
 
   /** Closes with 1000 and waits for the end. */
@@ -448,13 +454,11 @@ type StreamableSocket = Parameters<typeof messageStream>[1]
 /** Setting this property gives the object one of its own. */
 function letBeReplaced (prototype: object, name: string): void {
   const { get } = Object.getOwnPropertyDescriptor(prototype, name)!
-  Object.defineProperty(prototype, name, {
-    get: get!,
-    set (this: object, value: unknown) {
-      Object.defineProperty(this, name, { value, writable: true, enumerable: true, configurable: true })
-    },
-    configurable: true
-  })
+  Object.defineProperty(prototype, name, { get: get!, set (this: object, value: unknown) { replace(this, name, value) }, configurable: true })
+}
+
+function replace (object: object, name: string, value: unknown): void {
+  Object.defineProperty(object, name, { value, writable: true, enumerable: true, configurable: true })
 }
 
 function asOctets (data: string | Uint8Array): Uint8Array {

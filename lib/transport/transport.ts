@@ -261,7 +261,8 @@ export class Transport implements ConnectionDriver {
 
   static #drain (transport: Transport): void {
     transport.#drainScheduled = false
-    if (!transport.wantsDrain || transport.connection.unsentBytes > transport.#options.highWaterMarkBytes) return
+    const { connection } = transport
+    if (!transport.wantsDrain || connection.state !== State.Open || connection.unsentBytes > transport.#options.highWaterMarkBytes) return
     transport.wantsDrain = false
     transport.#handler.onDrain()
   }

@@ -180,7 +180,7 @@ t.test('an upgrade request for a plain route is answered by that route, and neve
   t.equal((await refusal(`${url}/nowhere`)).statusCode, 404)
 })
 
-t.test('websocketServer.options has what was not given as ws has it', async (t) => {
+t.test('websocketServer.options has the options that are honoured, by default as in ws', async (t) => {
   const { app } = await start(t, { options: { clientTracking: false, maxPayload: 10 } })
   t.strictSame(app.websocketServer.options, { maxPayload: 10, perMessageDeflate: false, handleProtocols: null, verifyClient: null, clientTracking: false })
 })
@@ -420,8 +420,11 @@ t.test('close() sends a Close without a code, and messages come until the peer h
 
 t.test('what was sent before terminate arrives, and a client that closes is told its own words', async (t) => {
   const ends: unknown[] = []
+  const all = deferred<undefined>()
   const { port } = await start(t, {}, (app) => {
     app.get('/last', { websocket: true }, (socket) => {
+      socket.on('drain', () => { ends.push('drain') })
+      socket.send('a'.repeat(100_000))
       socket.send('last words', (error) => { ends.push(error) })
       socket.terminate()
       socket.send('too late', (error) => { ends.push((error as { code?: string } | undefined)?.code) })
@@ -429,9 +432,13 @@ t.test('what was sent before terminate arrives, and a client that closes is told
     // Its peer reads nothing: the message waits behind what the kernel did not take.
     app.get('/stuck', { websocket: true }, (socket) => {
       const large = Buffer.alloc(2 ** 20)
-      for (let i = 0; i < 12; i++) socket.send(large)
+      const told = (error?: Error): void => {
+        ends.push((error as { code?: string } | undefined)?.code)
+        if (ends.length === 13) all.resolve(undefined)
+      }
+      for (let i = 0; i < 12; i++) socket.send(large, told)
       setImmediate(() => {
-        socket.send('last words', (error) => { ends.push((error as { code?: string } | undefined)?.code) })
+        socket.send('last words', told)
         socket.terminate()
       })
     })
@@ -439,16 +446,17 @@ t.test('what was sent before terminate arrives, and a client that closes is told
   const url = `ws://127.0.0.1:${port}`
   const client = new WsClient(`${url}/last`)
   const heard: string[] = []
-  client.on('message', (data) => { heard.push(String(data)) })
+  client.on('message', (data) => { heard.push(String(data).slice(0, 10)) })
   t.strictSame(await closeOf(client), [1006, ''])
-  t.strictSame(heard, ['last words'])
+  t.strictSame(heard, ['aaaaaaaaaa', 'last words'])
+  await new Promise((resolve) => { setTimeout(resolve, 20) })
   t.strictSame(ends.splice(0).toSorted(), ['FST_WS_ERR_CLOSED', undefined])
 
   const wire = await Wire.connect(port)
   wire.write(upgradeRequest({ path: '/stuck' }))
   wire.duplex.pause()
-  await new Promise<void>((resolve) => { const poll = setInterval(() => { if (ends.length > 0) { clearInterval(poll); resolve() } }, 5) })
-  t.strictSame(ends, ['FST_WS_ERR_CLOSED'])
+  await all.promise
+  t.strictSame(ends, Array(13).fill('FST_WS_ERR_CLOSED'), 'each callback once')
   wire.destroy()
 
   const leaving = await connect(t, url)

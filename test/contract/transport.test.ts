@@ -111,6 +111,26 @@ function suite (name: string, makePair: () => Promise<Pair> | Pair): void {
     t.equal(server.connection.messagesReceived, 1_000)
   })
 
+  test('what was sent before terminate arrives, its Close too', async (t) => {
+    for (const end of ['server', 'client'] as const) {
+      const ends = await open(t)
+      const { socket } = ends[end]
+      const other = ends[end === 'server' ? 'client' : 'server'].socket
+      const heard: string[] = []
+      other.on('message', (data) => { heard.push(String(data)) })
+      socket.on('message', () => {
+        socket.send('a'.repeat(10_000))
+        socket.send('last words')
+        socket.close(4000, 'done')
+        socket.terminate()
+      })
+      other.send('go')
+      t.match(await socket.closed, { code: 1006, wasClean: false }, end)
+      t.match(await other.closed, { code: 4000, reason: 'done' }, end)
+      t.strictSame(heard.map((text) => text.slice(0, 10)), ['aaaaaaaaaa', 'last words'], end)
+    }
+  })
+
   for (const closer of ['server', 'client'] as const) {
     const other = closer === 'server' ? 'client' : 'server'
     test(`a close by the ${closer} is clean for both, and ends the transport`, async (t) => {

@@ -42,10 +42,14 @@ t.test('what an application keeps on a socket, under whatever name, is there', a
     const own = { name }
     owner[name] = own
     t.equal(owner[name], own, name)
-    t.equal(Object.hasOwn(socket, name), name !== 'data')
     t.not((other as unknown as typeof owner)[name], own, 'on that socket alone')
   }
+  for (const nothing of [null, undefined, 0]) {
+    owner['data'] = nothing
+    t.equal(owner['data'], nothing)
+  }
   t.ok(other.closed instanceof Promise)
+  t.strictSame(other.data, {})
   t.throws(() => { owner['readyState'] = 3 }, TypeError, 'as on a socket of the browser')
   wire.close(1000)
   wire.end()
