@@ -65,6 +65,21 @@ t.test('app.close sends 1001 to all and resolves when they have answered', async
   for (const line of log.with('websocket closed')) t.match(line, { code: 1001, sentCode: 1001 })
 })
 
+t.test('closeAll, and so app.close, waits for a socket on which an application keeps something under the name closed', async (t) => {
+  const { app, port } = await startApp(t, (app) => {
+    app.get('/', { websocket: true }, (socket) => { Object.assign(socket, { closed: true }) })
+  })
+  const wire = await Wire.open(port)
+  let isOver = false
+  const closing = app.websockets.closeAll().then(() => { isOver = true })
+  t.strictSame(await wire.lines(1), ['close 1001 ""'])
+  await new Promise((resolve) => { setTimeout(resolve, 50) })
+  t.equal(isOver, false, 'the peer has not answered')
+  wire.close(1001)
+  await wire.untilClosed()
+  await closing
+})
+
 t.test('app.close does not wait longer than closeTimeoutMs for a dead peer, nor for one that floods', async (t) => {
   const { app, port, log } = await startApp(t, (app) => { app.get('/', { websocket: true }, () => {}) }, { closeTimeoutMs: 100 })
   const dead = await Wire.open(port)

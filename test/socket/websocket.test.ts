@@ -352,6 +352,18 @@ t.test('what was sent before terminate is handed over', async (t) => {
   t.notOk(wire.received.includes('too late'))
 })
 
+t.test('terminate ends a connection whose stream throws', async (t) => {
+  const { socket, wire } = openSocket()
+  const failure = new Error('no write')
+  socket._socket.write = () => { throw failure }
+  let told: unknown
+  socket.send('last words', (error) => { told = error })
+  t.equal(thrown(() => socket.terminate()), failure)
+  t.same(await socket.closed, { code: 1006, reason: '', wasClean: false })
+  await wire.untilEnd()
+  t.match(told, { code: 'FST_WS_ERR_CLOSED' })
+})
+
 t.test('terminate drops the connection at once', async (t) => {
   const { socket, wire, closedCount } = openSocket()
   let closes = 0
